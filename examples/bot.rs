@@ -19,14 +19,14 @@ fn main() -> io::Result<ExitCode> {
     run(Command::new(program).args(std::env::args_os().skip(1)))
 }
 
-/// Answers until klatch ends, and then gives its exit code.
+/// Answers until klatch ends, and returns its exit code.
 pub(crate) fn run(klatch: &mut Command) -> io::Result<ExitCode> {
     klatch.args(["--ui", "terminal", "--json"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut klatch = klatch.spawn()?;
     let (Some(mut commands), Some(events)) = (klatch.stdin.take(), klatch.stdout.take()) else {
         return Err(io::ErrorKind::BrokenPipe.into());
     };
-    let mut files = BTreeMap::new(); // the names of what is offered, by the ids of the offers
+    let mut files = BTreeMap::new(); // names of the offered files, by the ids of their offers
     for line in BufReader::new(events).lines() {
         let event: Value = serde_json::from_str(&line?)?;
         let text = |field: &Value| field.as_str().unwrap_or_default().to_owned();
@@ -40,9 +40,9 @@ pub(crate) fn run(klatch: &mut Command) -> io::Result<ExitCode> {
             // Never to itself, or it would talk for ever; nor to what was said before it came.
             Some("message") if event["own"] == false && event["history"] == false => {
                 if let Some(answer) = answer(&text(&event["text"]), &text(&event["time"]), &files) {
-                    // Names of files are others' to choose, and a line feed would begin a command.
+                    // Others choose file names, and a line feed would begin a command.
                     let answer = answer.replace(char::is_control, " ");
-                    // A klatch that has ended takes no more: the loop ends as well.
+                    // If klatch has ended, this fails, and the loop ends as well.
                     let _ = writeln!(commands, "say {answer}");
                 }
             }
@@ -53,7 +53,7 @@ pub(crate) fn run(klatch: &mut Command) -> io::Result<ExitCode> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// What there is to say to a message; `None`: nothing.
+/// The answer to a message, if it has one.
 fn answer(text: &str, time: &str, files: &BTreeMap<String, String>) -> Option<String> {
     match text.trim() {
         "!time" => Some(format!("you said that at {time}")),

@@ -1,6 +1,6 @@
-//! A function for each parser of foreign bytes: it takes any bytes, says whether they were
-//! understood, and panics if something does not hold of what was. The fuzzer calls them, and so
-//! does `tests/corpus.rs`.
+//! A function for each parser of foreign bytes: it takes any bytes, returns whether they were
+//! valid, and panics if something that must hold then does not. The fuzzer and `tests/corpus.rs`
+//! call them.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -38,10 +38,9 @@ use klatch::wire::message::{self, size_hint};
 use klatch::wire::opening::Opening;
 use klatch::{bridge, files, program};
 
-/// A parser under a name, which is that of its folder in `fuzz/corpus` as well.
+/// A parser and its name, which also names its folder in `fuzz/corpus`.
 type Target = (&'static str, fn(&[u8]) -> bool);
 
-/// All of them.
 pub(crate) const TARGETS: &[Target] = &[
     ("entry", entry),
     ("head", head),
@@ -64,26 +63,26 @@ pub(crate) const TARGETS: &[Target] = &[
     ("verified", verified),
 ];
 
-/// The room of everything that is signed in the corpora.
+/// The room for which everything in the corpora is signed.
 const ROOM: RoomId = RoomId([7; 32]);
 
-/// Who signed it.
+/// The signer.
 fn alice() -> Identity {
     Identity::from_seed([1; 32])
 }
 
-/// What is signed over these labels (PROTOCOL.md): the fuzzer cannot sign, and without a signature
-/// it would get no further.
+/// What is signed over these labels (PROTOCOL.md): the fuzzer cannot sign, and would get no further
+/// without a signature.
 fn signature(id: &[u8], label: &[u8], bytes: &[u8]) -> [u8; 64] {
     alice().sign(&[label, &digest(&[id, &ROOM.0, bytes])].concat())
 }
 
-/// Whether a text could do something to a terminal.
+/// Whether a text is harmless on a terminal.
 fn is_safe(text: &str) -> bool {
     !text.contains(|c| (is_control(c) && !"\n\t".contains(c)) || is_format(c))
 }
 
-/// What was read stays the same when it is written and read again.
+/// A value that was read is the same when it is written and read again.
 fn same<T: PartialEq + Debug, E: Debug + PartialEq>(again: Result<T, E>, value: T) {
     assert_eq!(again, Ok(value));
 }
@@ -97,7 +96,7 @@ fn preamble(bytes: &[u8]) -> bool {
     }
     for handshake in [Handshake::listener(clear), Handshake::dialer(clear)] {
         let mut handshake = handshake.expect("a handshake begins");
-        // A dialer, who has not written yet, reads nothing.
+        // A dialer reads nothing before it has written.
         if handshake.read(noise).is_ok() && handshake.write(&mut [0; 64]).is_ok() {
             handshake.finish().expect("both messages have passed");
         }
@@ -117,12 +116,12 @@ fn message(bytes: &[u8]) -> bool {
     let mut again = Vec::new();
     message::encode(&message, &roomy(), &mut again).expect("it fits");
     let hint = size_hint(&message);
-    assert!(hint + 256 > again.len(), "{hint} bytes foretold, not {}: {message:?}", again.len());
+    assert!(hint + 256 > again.len(), "{hint} bytes predicted, not {}: {message:?}", again.len());
     same(message::decode(&again, &ROOM, &limits), Some(message));
     true
 }
 
-/// What is left out is written out: more than came.
+/// Fields that were left out are written in full, so a message can get longer.
 fn roomy() -> Limits {
     Limits { message_max_bytes: 1 << 20, ..Limits::default() }
 }
@@ -171,7 +170,7 @@ fn record(bytes: &[u8]) -> bool {
     let again = SignedRecord::sign(&ROOM, &alice(), said, claim);
     assert_eq!(again.claim, record.claim);
     same(SignedRecord::verify(&ROOM, &again.bytes, &again.signature), again.clone());
-    // Whom it keeps may be in another order, once.
+    // The members that it keeps may change their order, but only the first time.
     let (said, claim) = (again.record.clone(), again.claim.clone());
     assert_eq!(SignedRecord::sign(&ROOM, &alice(), said, claim), again);
     true
@@ -196,7 +195,7 @@ fn manifest(bytes: &[u8]) -> bool {
     assert_eq!(entries.len(), manifest.len() as usize);
     same(Manifest::encode(&entries), manifest.clone());
     for exec in [false, true] {
-        // Safe names may be too long together.
+        // Safe names may together be too long.
         let Ok(paths) = LocalPaths::of(&manifest, exec) else { continue };
         let mut places = BTreeSet::new();
         for (index, entry) in (0..).zip(&entries) {
@@ -208,7 +207,7 @@ fn manifest(bytes: &[u8]) -> bool {
             assert!(places.insert(place.to_lowercase()), "{place:?} twice");
         }
     }
-    // More than are allowed is all that can be wrong with them.
+    // Only their number can be wrong: there may be too many.
     let Ok(units) = Units::of(&manifest) else { return true };
     let mut total = 0;
     for unit in 0..units.count().min(64) {
@@ -237,7 +236,7 @@ fn head(bytes: &[u8]) -> bool {
     if let Some((first, last)) = request.part {
         assert!(first <= last && last < SIZE, "{first} to {last}");
     }
-    // What follows a head changes nothing about it, and nothing less is one.
+    // What follows a head does not change it, and nothing shorter is a head.
     assert_eq!(bridge::foreign::request(&bytes[..request.length], SIZE), read);
     let less = bridge::foreign::request(&bytes[..request.length - 1], SIZE);
     assert_eq!(less, Ok(None), "a head that is not whole");
@@ -261,7 +260,7 @@ fn order(bytes: &[u8]) -> bool {
 
 fn invite_link(bytes: &[u8]) -> bool {
     let is_text = std::str::from_utf8(bytes).is_ok_and(reads);
-    // The fuzzer would not find the sum that is checked first.
+    // The fuzzer would not find the checksum, which is verified first.
     let check = digest(&[b"klatch invite check 1\0", bytes]);
     let whole = BASE32_NOPAD.encode(&[bytes, &check[..2]].concat());
     reads(&format!("{SCHEME}{whole}")) || is_text
@@ -271,7 +270,7 @@ fn reads(text: &str) -> bool {
     let Ok(link) = InviteLink::from_text(text) else { return false };
     let is_canonical = |addr: &SocketAddr| addr.ip() == addr.ip().to_canonical();
     assert!(link.addrs.iter().all(is_canonical), "{link:?}");
-    // Addresses may come in another order, once.
+    // Addresses may change their order, but only the first time.
     let text = link.to_text();
     assert_eq!(InviteLink::from_text(&text).map(|again| again.to_text()), Ok(text));
     true
@@ -314,7 +313,7 @@ fn verified(bytes: &[u8]) -> bool {
     !members.is_empty()
 }
 
-/// The first line is a name in a folder of downloads, the rest what its hints say.
+/// The first line is a file name in a downloads folder, the rest is the content of its hints.
 fn leftovers(bytes: &[u8]) -> bool {
     let (name, hints) = bytes.split_at(bytes.iter().position(|&b| b == b'\n').unwrap_or(0));
     let name = Path::new(OsStr::from_bytes(name));
@@ -357,7 +356,7 @@ fn name(bytes: &[u8]) -> bool {
     true
 }
 
-/// What others say and how it is shown.
+/// What others say, and how it is shown.
 fn text(bytes: &[u8]) -> bool {
     let foreign = String::from_utf8_lossy(bytes);
     let text = Untrusted::new(&foreign);
@@ -366,7 +365,7 @@ fn text(bytes: &[u8]) -> bool {
         assert!(is_safe(&line) && !line.contains(['\n', '\t']), "{line:?}");
     }
     let block = text.block();
-    // Joiners, which emoji need, may stay in a message.
+    // Joiners, which emoji need, may remain in a message.
     assert!(is_safe(&block.replace(['\u{200c}', '\u{200d}'], "")), "{block:?}");
     assert!(block.lines().skip(1).all(|line| line.starts_with("    ")), "{block:?}");
     if let Ok(name) = check_name(&foreign) {

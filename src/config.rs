@@ -24,13 +24,13 @@ use crate::ui::rate::parse_rate;
 
 pub use one_shot::{GetArgs, OneShot, OneShotCommand, SayArgs, SendArgs, Task, is_stdout};
 
-/// Where peers reach a klatch unless told otherwise.
+/// Where a klatch listens for peers, unless told otherwise.
 pub const DEFAULT_PORT: u16 = 51_692;
 /// Where the browser bridge listens unless told otherwise.
 pub const DEFAULT_BRIDGE_PORT: u16 = 8_765;
-/// Links at most unless told otherwise.
+/// The most links, unless told otherwise.
 const DEFAULT_MAX_PEERS: u16 = 128;
-/// Names the data directory, but for `--data-dir`.
+/// Names the data directory, unless `--data-dir` does.
 pub const DATA_DIR_VARIABLE: &str = "KLATCH_DATA_DIR";
 
 /// The face that klatch shows.
@@ -49,7 +49,7 @@ pub struct ListenAt {
     pub addr: Option<IpAddr>,
     /// TCP port; 0 means any free one.
     pub port: u16,
-    /// Chosen by the person: never replaced by another.
+    /// Chosen by the person, so never replaced.
     pub explicit: bool,
 }
 
@@ -188,20 +188,20 @@ pub enum Shell {
     Fish,
 }
 
-/// Where identity and settings lie.
+/// Where identity and settings are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataDir {
     /// The folder (absolute; it may not exist yet).
     pub path: PathBuf,
-    /// Chosen by option or environment: when it is in use, klatch refuses to start; the default
-    /// one is left to the klatch that holds it, at the price of a temporary identity.
+    /// Chosen by option or environment. If it is in use, klatch then refuses to start; the default
+    /// one is left to the klatch that holds it, and this one takes a temporary identity.
     pub chosen: bool,
 }
 
-/// What holds for this run: the options with every default filled in; all paths are absolute.
+/// What applies to this run: the options with all defaults filled in; all paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The face, or `None`: ask.
+    /// The face; `None` means that klatch asks.
     pub ui: Option<UiChoice>,
     /// A valid nickname.
     pub name: String,
@@ -209,47 +209,47 @@ pub struct Settings {
     pub listen: ListenAt,
     /// Peers to connect to and invitations, as typed: `ui::command::connect_argument` reads them.
     pub connect: Vec<String>,
-    /// Where the browser finds us; its address is always given.
+    /// Where the page is served; always a definite address.
     pub bridge: ListenAt,
     /// Where downloads go.
     pub downloads: PathBuf,
-    /// Where files given in the page lie; `None` means a temporary folder of this run.
+    /// Where files given in the page are stored; `None` means a temporary folder of this run.
     pub share_dir: Option<PathBuf>,
-    /// `None` when nothing is kept.
+    /// `None` if nothing is kept.
     pub data_dir: Option<DataDir>,
-    /// Links at most.
+    /// The most links.
     pub max_peers: usize,
-    /// Bytes of files sent in a second at most.
+    /// Most bytes of files sent per second.
     pub limit_up: Option<u64>,
-    /// Bytes of files fetched in a second at most.
+    /// Most bytes of files fetched per second.
     pub limit_down: Option<u64>,
     /// Events for programs on stdout.
     pub json: bool,
-    /// Open the browser by ourselves.
+    /// Whether klatch opens the browser itself.
     pub open_browser: bool,
     /// Keep running when stdin ends.
     pub stay: bool,
-    /// The room is closed from the start.
+    /// Whether the room is closed from the start.
     pub lock: bool,
-    /// Answers password questions.
+    /// The file that answers questions for passwords.
     pub password_file: Option<PathBuf>,
     /// Say more.
     pub verbose: bool,
-    /// How much of what was said before is printed, if that was said.
+    /// How many earlier messages are printed, if an option says so.
     pub backlog: Option<Backlog>,
-    /// A message that calls this person by name rings the terminal's bell.
+    /// Whether a message that mentions this person rings the terminal's bell.
     pub bell: bool,
     /// Colours on a terminal.
     pub color: bool,
-    /// Wrong passwords from this computer are not counted.
+    /// Whether wrong passwords from this computer are not counted.
     pub trust_loopback: bool,
-    /// What this run is for, if it is not for talking.
+    /// The task of a one-shot.
     pub one_shot: Option<OneShot>,
-    /// The klatch that runs with the same data directory is left alone.
+    /// Ignore a klatch that runs with the same data directory.
     pub alone: bool,
-    /// The room to begin in, if that was said.
+    /// The room to begin in, if an option names one.
     pub room: Option<RoomChoice>,
-    /// An option that was given and that only a klatch of its own can follow.
+    /// An option given that needs a klatch of its own.
     pub own_only: Option<&'static str>,
 }
 
@@ -278,15 +278,15 @@ impl Options {
     /// Fills in the defaults from the environment and the platform's directories.
     ///
     /// # Errors
-    /// When no data directory can be named, or the current directory is gone.
+    /// When no data directory can be determined, or the current directory is gone.
     pub fn resolve(self, saved: &Saved) -> Result<Settings, Failure> {
         self.resolve_with(saved, |variable| std::env::var_os(variable), data_home().as_deref())
     }
 
-    /// Where identity and settings lie; `None` when nothing is kept.
+    /// Where identity and settings are; `None` if nothing is kept.
     ///
     /// # Errors
-    /// When no data directory can be named.
+    /// When no data directory can be determined.
     pub fn data_dir(&self) -> Result<Option<DataDir>, Failure> {
         self.data_dir_with(|variable| std::env::var_os(variable), data_home().as_deref())
     }
@@ -304,7 +304,7 @@ impl Options {
         data_dir(chosen, data_home).map(Some)
     }
 
-    /// The first option, of those given, that is about a klatch of its own.
+    /// The first of the given options that needs a klatch of its own.
     fn own_only(&self) -> Option<&'static str> {
         let given = [
             (self.lock, "--lock"),
@@ -317,7 +317,7 @@ impl Options {
         given.into_iter().find_map(|(given, option)| given.then_some(option))
     }
 
-    /// The same with the environment and the platform's data directory given.
+    /// The same, with a given environment and platform's data directory.
     fn resolve_with(
         self,
         saved: &Saved,
@@ -336,11 +336,11 @@ impl Options {
             (Some(chosen), _) => Some(absolute(&chosen)?),
             (None, kept) => kept.as_ref().map(|dir| dir.path.join("shared")),
         };
-        // What others are told to type has spaces, and need not be quoted.
+        // A place that others told the user to type may contain spaces, without quotes.
         let place = (!self.place.is_empty()).then(|| self.place.join(" "));
         let login = || env("USER").or_else(|| env("LOGNAME")).or_else(login_name);
         Ok(Settings {
-            // A one-shot has nobody to ask.
+            // A one-shot can ask nobody.
             ui: if one_shot.is_some() { Some(UiChoice::Terminal) } else { self.ui },
             name: name.unwrap_or_else(|| name_from_login(login())),
             listen: self.listen.unwrap_or(ListenAt {
@@ -379,7 +379,7 @@ impl Options {
 }
 
 impl Settings {
-    /// What is wrong with the options as a whole.
+    /// Checks the options as a whole.
     ///
     /// # Errors
     /// `usage`.
@@ -405,10 +405,10 @@ impl Settings {
         }
     }
 
-    /// Whether a one-shot that does without a running klatch knows where to.
+    /// Checks that a one-shot without a running klatch knows where to go.
     ///
     /// # Errors
-    /// `usage`, and `room_unknown` for a room that is not this one's own.
+    /// `usage`; `room_unknown` for a room that this one-shot cannot have.
     pub fn check_place(&self) -> Result<(), Failure> {
         if let Some(RoomChoice::Id(id)) = &self.room {
             let text = format!("no klatch with this data directory is in a room {id}…");
@@ -441,8 +441,8 @@ impl Settings {
     }
 }
 
-/// An argument of a one-shot that sets a short option to what follows it directly, and looks like
-/// the name of a file with a dash in front.
+/// An argument of a one-shot that attaches a value to a short option, and so looks like the name of
+/// a file with a dash in front.
 fn attached_value(args: &[OsString]) -> Option<&str> {
     let words = args.iter().skip(1).take_while(|arg| *arg != "--").filter_map(|arg| arg.to_str());
     let with_value = |arg: &&str| ["-n", "-l", "-c", "-d"].iter().any(|it| arg.starts_with(it));
@@ -475,7 +475,7 @@ fn data_dir(chosen: Option<PathBuf>, data_home: Option<&Path>) -> Result<DataDir
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    // The current directory as it stands: without the `/.` that `absolute` would keep.
+    // The current directory as it is, without the `/.` that `absolute` would keep.
     let full =
         if path == Path::new(".") { std::env::current_dir() } else { std::path::absolute(path) };
     full.map_err(|error| {
@@ -484,7 +484,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-/// The login name, less what a nickname may not hold; `guest` when nothing is left.
+/// The login name without what a nickname may not contain; `guest` if nothing is left.
 fn name_from_login(login: Option<OsString>) -> String {
     let login = login.unwrap_or_default();
     let kept = login.to_string_lossy();
@@ -501,7 +501,7 @@ fn rate_value(text: &str) -> Result<Rate, String> {
     parse_rate(text).map(Rate)
 }
 
-/// Messages from before that are printed at most; `None`: all.
+/// The most earlier messages to print; `None`: all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog(pub Option<usize>);
 
@@ -540,7 +540,7 @@ fn listen_value(text: &str) -> Result<ListenAt, String> {
     Ok(ListenAt { addr: Some(place.ip()), port: place.port(), explicit: true })
 }
 
-/// The bridge serves this computer only, unless its person names another address.
+/// The bridge serves only this computer, unless the user names another address.
 fn bridge_value(text: &str) -> Result<ListenAt, String> {
     let place = listen_value(text)?;
     let addr = place.addr.unwrap_or(Ipv4Addr::LOCALHOST.into());

@@ -1,4 +1,4 @@
-//! What is typed on the command line, and what holds then.
+//! What the command line says, and what follows from it.
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
-//! Bounds that a test or a setting changes, each with its unit and its reason. The others stand
+//! Bounds that a test or a setting changes, each with its unit and its reason. The others are
 //! beside their use.
 
-/// The bounds. All are enforced when something is accepted or allocated, never as *validity* of
-/// what others signed: members with other limits would otherwise disagree about the room.
+/// The bounds. All are enforced when something is accepted or allocated, and never decide whether
+/// what others signed is *valid*: members with other limits would disagree about the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    // Before admission: everything is small and short.
-    /// Connections that have not been admitted, at once: bounds threads that strangers can cost.
+    // Before admission everything is small and short.
+    /// Connections that are not admitted yet, at once: bounds the threads that strangers can cost.
     pub pending_conns: usize,
     /// The same per IPv4 address or IPv6 /64 (loopback excepted).
     pub pending_conns_per_addr: usize,
@@ -14,7 +14,7 @@ pub struct Limits {
     pub handshakes_per_s: u32,
     /// Handshakes accepted in a burst.
     pub handshake_burst: u32,
-    /// From the first byte to admission, absolute.
+    /// From the first byte to admission, in all.
     pub handshake_deadline_ms: u64,
     /// The same when a password is exchanged (Argon2 on a slow machine).
     pub password_deadline_ms: u64,
@@ -28,19 +28,19 @@ pub struct Limits {
     // A session.
     /// Bytes of one control message (a JSON object in one Noise record).
     pub message_max_bytes: usize,
-    /// Messages queued towards one peer.
+    /// Messages queued for one peer.
     pub outbox_messages: usize,
-    /// Bytes queued towards one peer.
+    /// Bytes queued for one peer.
     pub outbox_bytes: usize,
-    /// A link that drained nothing for so long is closed.
+    /// A link whose peer takes nothing for this long is closed.
     pub stuck_link_ms: u64,
-    /// A link idle for so long is pinged.
+    /// A link idle for this long is pinged.
     pub ping_after_idle_ms: u64,
-    /// A link silent for so long is dead.
+    /// A link silent for this long is dead.
     pub dead_after_ms: u64,
 
     // The room.
-    /// Links at most.
+    /// Most links.
     pub peers: usize,
     /// Members known, present or not.
     pub members: usize,
@@ -56,40 +56,40 @@ pub struct Limits {
     pub have_page: usize,
 
     // Finding each other.
-    /// Addresses that one member may teach about itself.
+    /// Addresses that one member may give for itself.
     pub addresses_per_member: usize,
     /// Dials in flight.
     pub dials: usize,
-    /// First wait before a lost link is dialled again; doubles up to the next.
+    /// First wait before a lost link is redialled; doubles up to the next.
     pub redial_min_ms: u64,
     /// Longest wait between redials.
     pub redial_max_ms: u64,
 
     // Files.
-    /// Requests to hosts that are not answered, at once, over all lanes.
+    /// Unanswered requests to hosts at once, over all lanes.
     pub unanswered_requests: usize,
     /// Threads that serve a lane: twice as many as members that can fetch from here at once.
     pub serve_threads: usize,
-    /// An idle lane closes after so long.
+    /// A lane idle for this long closes.
     pub lane_idle_ms: u64,
-    /// Files that are kept in mind for one member that has them. Of further ones it is asked when
-    /// they are fetched.
+    /// How many of a member's files are remembered as held by it. It is asked about further ones
+    /// when they are fetched.
     pub hosted_files_per_member: usize,
-    /// Files that are kept open to be served; others are opened again when they are asked for.
+    /// Files kept open for serving; others are opened again when they are requested.
     pub open_files: usize,
-    /// Downloads that move at once; further ones are queued.
+    /// Downloads that run at once; further ones are queued.
     pub moving_downloads: usize,
-    /// Bytes of files sent per second at most, at the start of the program; `None`: no limit.
+    /// Most bytes of files sent per second, when the program starts; `None`: no limit.
     pub up_bytes_per_s: Option<u64>,
-    /// The same for what is fetched.
+    /// The same for fetching.
     pub down_bytes_per_s: Option<u64>,
-    /// A download that a script waits for fails after so long without any host, or any room.
+    /// A download that a script waits for fails after this long without a host, or without a room.
     pub no_host_ms: u64,
-    /// A disk that is full or broken is tried again so often.
+    /// How often a full or broken disk is tried again.
     pub disk_look_ms: u64,
 
     // The node.
-    /// Threads are joined within so long at shutdown.
+    /// Threads are joined within this time at shutdown.
     pub shutdown_ms: u64,
 }
 

@@ -44,19 +44,19 @@ use transfers::{Library, Transfers};
 
 /// Notices kept for slow faces.
 const NOTICE_RING: usize = 4_096;
-/// Events that may wait for the router: then whoever brings more waits.
+/// Events that may wait for the router; beyond that, bringing one means waiting.
 const INBOX_EVENTS: usize = 1_024;
-/// Name of the thread that accepts.
+/// Name of the thread that accepts connections.
 const LISTENER: &str = "listener";
-/// What a node whose router failed ends with.
+/// Exit code of a node whose router failed.
 pub const FAILED: u8 = u8::MAX;
 
-/// What a node is started with.
+/// How to start a node.
 #[derive(Debug)]
 pub struct NodeConfig {
     /// Nickname.
     pub name: String,
-    /// Who it is.
+    /// Its identity.
     pub identity: Identity,
     /// The identity is for this run only.
     pub temporary: bool,
@@ -64,19 +64,19 @@ pub struct NodeConfig {
     pub limits: Limits,
     /// It begins in a closed room.
     pub locked: bool,
-    /// Where peers reach it.
+    /// Where it listens for peers.
     pub listen: Listen,
     /// Folder for downloads.
     pub downloads: PathBuf,
-    /// Tell addresses of virtual machines' and containers' interfaces too.
+    /// Announce the addresses of virtual machines' and containers' interfaces, too.
     pub virtual_interfaces: bool,
-    /// Members that were verified in earlier runs, with the names that they had then.
+    /// Members verified in earlier runs, with the names that they had then.
     pub verified: BTreeMap<MemberId, String>,
 }
 
 impl NodeConfig {
-    /// A node that only this computer reaches, on a free port, under an identity that ends with
-    /// it; what it fetches goes to `downloads`.
+    /// A node on a free port that only this computer reaches, with an identity that ends with it;
+    /// it downloads to `downloads`.
     #[must_use]
     pub fn on_loopback(name: &str, limits: Limits, downloads: PathBuf) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl NodeConfig {
     }
 }
 
-/// A running node. Dropping it makes it leave and waits until it has.
+/// A running node. Dropping it makes it leave, and waits until it has left.
 #[derive(Debug)]
 pub struct Node {
     handle: Handle,
@@ -104,20 +104,20 @@ pub struct Node {
     router: Option<JoinHandle<()>>,
 }
 
-/// All that a face needs of a node; clones belong to the same node.
+/// All that a face needs of a node; clones share the same node.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// Where it takes commands.
     pub handle: Handle,
     /// What it tells.
     pub feed: Feed,
-    /// The files that lie here.
+    /// The files that are stored here.
     pub library: Library,
 }
 
 impl Node {
-    /// Binds the port and starts the threads. What happens from the first moment on can be read
-    /// from [`Node::feed`].
+    /// Binds the port and starts the threads. [`Node::feed`] has everything from the first moment
+    /// on.
     ///
     /// # Errors
     /// A [`Failure`] when the port cannot be bound or no thread started.
@@ -125,7 +125,7 @@ impl Node {
         Self::start_on(config, Arc::new(SystemDisk))
     }
 
-    /// The same on any disk.
+    /// The same on a given disk.
     fn start_on(config: NodeConfig, disk: Arc<dyn Disk>) -> Result<Self, Failure> {
         let NodeConfig {
             name,
@@ -168,7 +168,7 @@ impl Node {
         });
         let library = transfers.library();
         let feed = Feed::new(NOTICE_RING, limits.log_bytes);
-        // A page may be opened at any time, and shows what was said before.
+        // A page may be opened at any time, and shows earlier messages.
         feed.keep_history();
         let faces = Arc::new(Faces::default());
         let exit_code = Arc::new(AtomicU8::new(FAILED));
@@ -185,7 +185,7 @@ impl Node {
             exit_code: Arc::clone(&exit_code),
             work: Work::default(),
         };
-        // Should the second thread fail to start, the shell is dropped and ends the first.
+        // If the second thread fails to start, the shell is dropped, which ends the first.
         let accepting = thread::spawn(LISTENER, STACK_SMALL_BYTES, move || {
             listener.run(&net, &stop);
         });
@@ -214,13 +214,13 @@ impl Node {
         Access { handle: handle.clone(), feed: feed.clone(), library: library.clone() }
     }
 
-    /// The bound address; unspecified when it listens on all interfaces.
+    /// The bound address; unspecified if it listens on all interfaces.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Waits until the node has ended, all its threads with it; gives the program's exit code.
+    /// Waits until the node and all its threads have ended; returns the program's exit code.
     #[must_use]
     pub fn wait_stopped(mut self) -> u8 {
         self.join();
@@ -229,7 +229,7 @@ impl Node {
 
     fn join(&mut self) {
         if let Some(router) = self.router.take() {
-            // A panic was logged by the thread's guard, and the exit code says so.
+            // The thread's guard logged a panic, and the exit code reports it.
             let _ = router.join();
         }
     }
@@ -238,7 +238,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if self.router.is_some() {
-            // A node that has ended already need not be told.
+            // If the node has ended already, that is fine.
             let _ = self.handle.end();
             self.join();
         }

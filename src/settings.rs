@@ -12,10 +12,10 @@ use crate::ui::rate::parse_rate;
 
 /// The file in the data directory.
 pub const FILE: &str = "settings.toml";
-/// Longest file that is read, in bytes.
+/// Longest file read, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// What `klatch --init-config` writes: every setting, explained, and commented out.
+/// What `klatch --init-config` writes: every setting, explained and commented out.
 pub const TEMPLATE: &str = "\
 # Settings of klatch. The lines below show the defaults; remove the # to change one. Options on the
 # command line override this file.
@@ -46,7 +46,7 @@ pub const TEMPLATE: &str = "\
 # trust_loopback = false
 ";
 
-/// What the file says; `None` where it says nothing.
+/// What the file says; `None` for settings that are not in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Saved {
@@ -54,27 +54,27 @@ pub struct Saved {
     pub name: Option<String>,
     /// Folder for downloads; may begin with `~`.
     pub downloads: Option<PathBuf>,
-    /// Whether a mention rings.
+    /// Whether a mention rings the bell.
     pub bell: Option<bool>,
     /// Whether a terminal shows colours.
     pub color: Option<bool>,
-    /// Links at most.
+    /// The most links.
     pub max_peers: Option<u16>,
     /// Folder for files that are given in the page; may begin with `~`.
     pub share_dir: Option<PathBuf>,
-    /// What sending files may take of the network.
+    /// How much of the network sending files may use.
     pub limit_up: Option<String>,
-    /// What fetching files may take of the network.
+    /// How much of the network fetching files may use.
     pub limit_down: Option<String>,
     /// Whether wrong passwords from this computer are not counted.
     pub trust_loopback: Option<bool>,
 }
 
 impl Saved {
-    /// Reads the settings of a data directory; without a file nothing is set.
+    /// Reads the settings of a data directory; without a file, none are set.
     ///
     /// # Errors
-    /// `usage` for a line that makes no sense, with its number; `io_error` when it cannot be read.
+    /// `usage` for an invalid line, with its number; `io_error` if the file cannot be read.
     pub fn read(data_dir: &Path) -> Result<Self, Failure> {
         let path = data_dir.join(FILE);
         let file = match std::fs::File::open(&path) {
@@ -94,7 +94,7 @@ impl Saved {
     /// Reads a text.
     ///
     /// # Errors
-    /// The number of a line and what is wrong with it.
+    /// The number of a line, and what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, (usize, String)> {
         let saved: Self = toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
@@ -116,7 +116,7 @@ impl Saved {
     /// Bytes of files sent per second at most.
     #[must_use]
     pub fn limit_up(&self) -> Option<u64> {
-        // Only rates that make sense were read.
+        // Only valid rates were read.
         self.limit_up.as_deref().and_then(|rate| parse_rate(rate).ok().flatten())
     }
 
@@ -139,10 +139,10 @@ impl Saved {
     }
 }
 
-/// Writes a file that explains every setting, unless there is one.
+/// Writes a file that explains every setting, unless there is one already.
 ///
 /// # Errors
-/// `usage` when there is one already; `data_dir_not_writable`.
+/// `usage` if there is one; `data_dir_not_writable`.
 pub fn init(data_dir: &Path) -> Result<PathBuf, Failure> {
     let path = data_dir.join(FILE);
     let failed = |error: io::Error| {

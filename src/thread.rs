@@ -1,5 +1,5 @@
-//! The only place where threads start: each is named, has an explicit stack size, is guarded
-//! against panics and counted, so that a shutdown can wait for all of them and a test can check
+//! The only place where threads start. Each is named, has an explicit stack size, is guarded
+//! against panics, and is counted, so that a shutdown can wait for all of them and a test can check
 //! that none is left.
 
 use std::io;
@@ -14,7 +14,7 @@ pub const STACK_LARGE_BYTES: usize = 1024 * 1024;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// Owned threads that have not ended (the exempt ones of [`spawn_exempt`] not counted).
+/// Owned threads that have not ended (without those of [`spawn_exempt`]).
 #[must_use]
 pub fn live() -> usize {
     LIVE.load(Ordering::SeqCst)
@@ -50,9 +50,9 @@ where
     })
 }
 
-/// Starts a thread that is not joined, because nothing can wake it: the line reader, the printer
-/// of notices and that of answers, the one that wakes the line editor, the resolver, the signal
-/// handlers'. There is no other, and tests/tidy.rs has their names.
+/// Starts a thread that is not joined, because nothing can wake it: the line reader, the printers
+/// of notices and of answers, the one that wakes the line editor, the resolver, and the signal
+/// handlers'. There are no others; tests/tidy.rs lists their names.
 ///
 /// # Errors
 /// When the system cannot start another thread.
@@ -64,8 +64,8 @@ where
     Ok(())
 }
 
-/// Starts a thread that ends before `scope` does. Out of line, so that starting it does not
-/// deepen the stack of the thread that waits for it.
+/// Starts a thread that ends before `scope` does. Out of line, so that starting it does not deepen
+/// the stack of the thread that waits for it.
 ///
 /// # Errors
 /// When the system cannot start another thread.
@@ -87,15 +87,15 @@ where
     })
 }
 
-/// Runs `work`; a panic is logged and ends only this thread's work. Threads that wait for its
-/// outcome learn it from the drop of what it owned.
+/// Runs `work`; a panic is logged, and ends only this thread's work. Threads that wait for its
+/// result notice when what it owned is dropped.
 fn guard<F: FnOnce()>(work: F) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
         report_panic();
     }
 }
 
-/// Out of line: what it needs of the stack would otherwise belong to every thread.
+/// Out of line, or every thread would need stack for it.
 #[cold]
 #[inline(never)]
 fn report_panic() {
@@ -103,8 +103,8 @@ fn report_panic() {
     tracing::error!(thread = name, "a thread panicked; what it served is closed");
 }
 
-/// Lowers the priority of the calling thread: bulk work must not delay chat.
-/// Elsewhere than on Linux nothing is done.
+/// Lowers the priority of the calling thread, because bulk work must not delay chat. Works only on
+/// Linux.
 pub fn lower_priority() {
     crate::sys::process::lower_thread_priority();
 }

@@ -1,5 +1,5 @@
-//! What lies in `fuzz/corpus`, played to the targets of the fuzzer: each file as it is, and with
-//! changes drawn from a fixed seed. What the fuzzer finds becomes a file there.
+//! Plays the files of `fuzz/corpus` to the fuzz targets: each as it is, and with changes drawn from
+//! a fixed seed. What the fuzzer finds becomes a file there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A target panics when something does not hold.
 
@@ -15,7 +15,7 @@ use targets::TARGETS;
 
 /// How often each file is changed.
 const CHANGED: usize = 2_000;
-/// What parsers stumble over.
+/// Tokens that parsers trip over.
 const TOKENS: [&[u8]; 16] = [
     b"null",
     b"-1",
@@ -58,7 +58,7 @@ impl Random {
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % most
     }
 
-    /// `bytes` with up to four changes, for some of which another file is used.
+    /// `bytes` with up to four changes, some of which use bytes of `other`.
     fn changed(&mut self, bytes: &[u8], other: &[u8]) -> Vec<u8> {
         let mut bytes = bytes.to_vec();
         for _ in 0..=self.below(4) {

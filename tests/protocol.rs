@@ -1,8 +1,8 @@
-//! The worked example of PROTOCOL.md, computed again: every value stands there as it comes out
-//! here.
+//! The worked example of PROTOCOL.md, computed again: every value that comes out here must stand
+//! there.
 //!
 //! Channel and labels are computed from the document's own words; JSON, signatures and membership
-//! are klatch's.
+//! use klatch's code.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A value that cannot be made fails the test.
 
@@ -39,7 +39,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 
 const NOW_MS: i64 = 1_795_305_600_000;
 
-/// Text that has to be in the document, with a name for the failure's reader.
+/// Text that must be in the document, with a name to show when it is missing.
 #[derive(Default)]
 struct Values(Vec<(String, String)>);
 
@@ -75,7 +75,7 @@ impl Values {
     }
 }
 
-/// Lines are broken where they are long; JSON has no spaces but in strings.
+/// Joins the document's broken lines; JSON has spaces only inside strings.
 fn joined(text: &str) -> String {
     text.split_whitespace().collect()
 }
@@ -155,7 +155,7 @@ struct Example {
     carol: Person,
     room: RoomId,
     dialer: Binding,
-    /// Records of the register, as they come about.
+    /// Records of the register, in the order in which they are made.
     records: Vec<Arc<SignedRecord>>,
 }
 
@@ -190,7 +190,7 @@ impl Example {
             brings: Brings::Nothing,
             can: Capability::ALL.into(),
         };
-        // As section 3 says it.
+        // As section 3 prescribes.
         let tagged = [b"klatch/1 room tag       ", &[1, 1][..], &noise.h.0, &own.0].concat();
         self.values.hex("what alice's tag is made of", &tagged);
         assert_eq!(digest(&[&tagged]), room_tag(&self.dialer, &own.0));
@@ -338,7 +338,7 @@ impl Example {
         let told = Message::Invitation { invitation: signed.clone(), find: find.clone() };
         self.values.message("invitation, told", &told);
 
-        // Carol dials alice, over this very channel.
+        // Carol dials alice, over this same channel.
         let (guest, member) = (self.dialer, self.listener());
         self.values.opening("find", &Opening::Find(find_proof(&guest, find.expose())));
         self.values.opening("found", &Opening::Found(find_proof(&member, find.expose())));

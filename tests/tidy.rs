@@ -28,7 +28,7 @@ fn rust_files(dir: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The part of a file that is compiled into the program: before its tests.
+/// The part of a file before its tests, which goes into the program.
 fn program(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap()
 }
@@ -180,7 +180,7 @@ fn machines_do_not_know_the_router_and_form_no_circle() {
             }
         }
     }
-    // Whoever uses nobody is taken out, again and again: what is left goes round in a circle.
+    // Machines that use no other are taken out, again and again: what is left is a circle.
     let mut left = MACHINES.to_vec();
     while let Some(at) =
         left.iter().position(|of| !uses.iter().any(|(from, to)| from == of && left.contains(to)))
@@ -190,7 +190,7 @@ fn machines_do_not_know_the_router_and_form_no_circle() {
     assert!(left.is_empty(), "these machines use each other: {left:?}, by {uses:?}");
 }
 
-/// Whether a line names what only some operating systems have, or asks which one this is.
+/// Whether a line names something that only some systems have, or asks which system this is.
 fn names_a_system(line: &str) -> bool {
     let only_theirs = [
         "std::os::",
@@ -218,7 +218,7 @@ fn what_differs_between_systems_is_in_one_folder() {
         if path.starts_with("src/sys") {
             continue;
         }
-        // Tests too: they are to run wherever the program does.
+        // Tests too: they must run wherever the program does.
         let found: Vec<_> = lines_with(&text, &[""]).filter(|line| names_a_system(line)).collect();
         assert!(found.is_empty(), "{}: {found:?} belongs in src/sys", path.display());
     }
@@ -238,9 +238,9 @@ fn threads_begin_in_one_module_and_channels_are_bounded() {
     }
 }
 
-/// Threads that may be busy for ever when everything else has ended: those that read and write
-/// stdin and stdout, the one that wakes the line editor through its external printer, the
-/// resolver, and those of signals.
+/// Threads that may still be blocked when everything else has ended: those that read and write
+/// stdin and stdout, the one that wakes the line editor through its external printer, the resolver,
+/// and those for signals.
 const NEVER_JOINED: [&str; 8] =
     ["answers", "last lines", "leaving", "printer", "resolver", "signals", "stdin", "waker"];
 
@@ -263,7 +263,7 @@ fn every_thread_is_joined_but_those_that_nothing_can_wake() {
 fn types_have_names_of_their_own() {
     let mut names = std::collections::BTreeMap::new();
     for (path, text) in rust_files("src") {
-        // One type for each system, and those of tests.
+        // Here each system has a type of the same name; types of tests do not count.
         if path.starts_with("src/sys") || path.to_string_lossy().contains("test") {
             continue;
         }
@@ -279,7 +279,7 @@ fn types_have_names_of_their_own() {
     }
 }
 
-/// Whether a text gives a limit a value of its own.
+/// Whether a text sets this limit.
 fn sets_limit(text: &str, limit: &str) -> bool {
     let literals = text.split("Limits {").skip(1).filter_map(|rest| rest.split('}').next());
     let is_word = |c: char| c.is_alphanumeric() || c == '_';

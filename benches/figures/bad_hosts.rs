@@ -1,4 +1,4 @@
-//! Hosts that are of no use: what they cost whoever asks them.
+//! Useless hosts: what they cost those who ask them.
 
 use std::time::{Duration, Instant};
 
@@ -15,15 +15,15 @@ use crate::program::{Program, text};
 use crate::report::{Report, median, seconds, times};
 
 const FILE_BYTES: u64 = 64 << 20;
-/// The way to a good host: 100 Mbit/s, and near.
+/// The link to a good host: 100 Mbit/s, and near.
 const GOOD: Way = Way { bytes_per_s: 12.5e6, delay: Duration::ZERO, crawls_after: u64::MAX };
-/// The way to a bad one: enough for a session and its offers, and then a byte per second.
+/// The link to a bad one: enough for a session and its offers, and then a byte per second.
 const CRAWLING: Way = Way { crawls_after: 96 * 1024, ..GOOD };
 /// Bad hosts beside the good one.
 const BAD: usize = 3;
-/// All but one host at a byte per second, over the time of the good one alone.
+/// With all but one host at a byte per second: the time, over that of the good one alone.
 const CRAWLING_OVER_ALONE: f64 = 2.0;
-/// Hosts that lie, over the time without them.
+/// With hosts that lie: the time, over that without them.
 const LYING_OVER_ALONE: f64 = 1.5;
 
 /// What is wrong with the bad hosts.
@@ -69,7 +69,7 @@ fn compare(
     Ok(())
 }
 
-/// Seconds that a download takes from a good host and so many bad ones.
+/// Seconds that a download takes from a good host and `bad` bad ones.
 fn run(source: &Source, what: Bad, bad: usize) -> Result<f64> {
     let downloads = memory_folder()?;
     let folder = downloads.path().to_string_lossy();
@@ -82,7 +82,7 @@ fn run(source: &Source, what: Bad, bad: usize) -> Result<f64> {
     for way in ways {
         let host = Program::start(&["--name", "host"])?;
         let relay = NarrowRelay::start(host.address()?.parse()?, way)?;
-        // Before it knows anybody else: the link is the one that goes through the relay.
+        // Done before bob knows anybody else, so that the link goes through the relay.
         bob.run(&format!("connect {}", relay.addr))?;
         hosts.push((host, relay));
     }

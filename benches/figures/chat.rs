@@ -1,4 +1,4 @@
-//! What is said while a file goes over the same link as fast as it can.
+//! How messages fare while a file takes all it can of the same link.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,15 +11,15 @@ use crate::files::{Ballast, Source};
 use crate::people::Someone;
 use crate::report::{Report, Times, ms};
 
-/// Between two messages of alice's.
+/// Pause between two messages of alice's.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Messages before a transfer. With those in it they are fewer than a node takes in a burst.
+/// Messages before a transfer. Together with those during it they are fewer than a node's burst.
 const QUIET: usize = 100;
-/// What is said: the length of a long sentence.
+/// The length of a text: a long sentence.
 const TEXT_BYTES: usize = 100;
-/// Members who only listen.
+/// Members that only listen.
 const IDLE: usize = 2;
-/// There and back, in microseconds.
+/// Round trip, in microseconds.
 const ROUND_TRIP_US: f64 = 10_000.0;
 
 /// Alice and bob talk while bob fetches from alice; two others are in the room.
@@ -75,8 +75,8 @@ fn talk(source: &Source) -> Result<(Vec<Duration>, Vec<Duration>)> {
     Ok((quiet, busy))
 }
 
-/// Alice says something, bob answers, alice hears it. Where bob's download ended meanwhile, the
-/// path of the file instead.
+/// Alice says something, bob answers, alice hears it. If bob's download ended meanwhile: the path
+/// of the file instead.
 fn round_trip(alice: &mut Someone, bob: &mut Someone) -> Result<Result<Duration, PathBuf>> {
     std::thread::sleep(PAUSE);
     let said = "x".repeat(TEXT_BYTES);

@@ -1,4 +1,4 @@
-//! One host at the other end of a long and narrow way.
+//! One host at the other end of a long and narrow link.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,17 +14,17 @@ use crate::program::{Program, name_of};
 use crate::report::{Report, median, percent, rate};
 
 const FILE_BYTES: u64 = 256 << 20;
-/// 100 Mbit/s, and 200 ms there and back.
+/// 100 Mbit/s, and a round trip of 200 ms.
 const WAY: Way =
     Way { bytes_per_s: 12.5e6, delay: Duration::from_millis(100), crawls_after: u64::MAX };
 /// How long raw TCP is measured.
 const RAW: Duration = Duration::from_secs(3);
-/// Until the transfer has found its speed.
+/// Time that the transfer gets to reach its speed.
 const STARTING: Duration = Duration::from_secs(5);
-/// What it must fill of the link from then on.
+/// Share of the link that it must fill from then on.
 const OF_LINK: f64 = 0.90;
 
-/// The rate, once it has been found, over that of the link.
+/// The rate once it is steady, over that of the link.
 pub(crate) fn far(options: &Options, report: &mut Report) -> Result<()> {
     let raw = raw_rate()?;
     report.note("raw TCP through the same relay", rate(1, 1.0 / raw));
@@ -41,7 +41,7 @@ pub(crate) fn far(options: &Options, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Bytes in a second that come out of the relay when somebody pushes them in: it holds up nobody
+/// Bytes per second that come out of the relay at full speed, to check that it slows nobody down
 /// more than it says.
 fn raw_rate() -> Result<f64> {
     let source = TcpListener::bind("127.0.0.1:0")?;
@@ -61,7 +61,7 @@ fn raw_rate() -> Result<f64> {
     Ok(bytes as f64 / began.elapsed().as_secs_f64())
 }
 
-/// Bytes in a second that are fetched and verified after the beginning.
+/// Bytes per second that are fetched and verified after the start.
 fn run(source: &Source) -> Result<f64> {
     let downloads = memory_folder()?;
     let mut alice = Program::start(&["--name", "alice"])?;

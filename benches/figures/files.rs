@@ -1,4 +1,4 @@
-//! Files to pass around, and memory that is warm.
+//! Files to pass around, and memory kept warm.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
@@ -9,11 +9,11 @@ use tempfile::TempDir;
 
 /// The page cache drops clean pages on some machines; memory does not.
 const MEMORY: &str = "/dev/shm";
-/// Memory that is touched: enough for a file of 1 GiB several times over.
+/// Memory to touch: enough for a file of 1 GiB several times over.
 const BALLAST_BYTES: u64 = 8 << 30;
-/// The system hands free memory back in blocks of so many bytes.
+/// Size of the blocks in which the system hands back free memory.
 const BLOCK_BYTES: u64 = 2 << 20;
-/// What is kept of each of them.
+/// How much of each block is kept.
 const PAGE_BYTES: u64 = 4 << 10;
 /// Bytes read or written at a time.
 const PIECE_BYTES: usize = 1 << 20;
@@ -32,7 +32,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Fresh random bytes: nothing on the way can compress or know them.
+    /// Fresh random bytes: nothing on the way can compress them or know them already.
     pub(crate) fn random(bytes: u64) -> Result<Self> {
         let source = Self { folder: memory_folder()?, bytes };
         let mut random = File::open("/dev/urandom")?.take(bytes);
@@ -42,7 +42,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Only a length: for what depends on that alone.
+    /// Has only a length, for figures that depend on nothing else.
     pub(crate) fn sparse(bytes: u64) -> Result<Self> {
         let source = Self { folder: memory_folder()?, bytes };
         File::create(source.path())?.set_len(bytes)?;
@@ -75,17 +75,17 @@ impl Source {
     }
 }
 
-/// Touched memory.
+/// Memory that has been touched.
 ///
-/// A virtual machine may hand free memory back to its host, block by block, and the next first
-/// touch of it is slow (2 s per GiB). This touches memory once and frees all of it but a page in
-/// each block, so that the blocks stay, and stay warm, until it is dropped.
+/// A virtual machine may hand free memory back to its host, block by block, and the next touch is
+/// slow (2 s per GiB). This touches memory once and frees all but a page of each block, so that the
+/// blocks stay, and stay warm, until it is dropped.
 pub(crate) struct Ballast {
     _pages: Option<File>,
 }
 
 impl Ballast {
-    /// Touches memory, which may take some seconds.
+    /// Touches the memory, which may take some seconds.
     pub(crate) fn load() -> Result<Self> {
         if !Path::new(MEMORY).is_dir() {
             return Ok(Self { _pages: None });

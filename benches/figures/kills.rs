@@ -1,8 +1,8 @@
-//! Programs that are killed while a file goes from one to the other, and what it costs.
+//! Programs that are killed during transfers, and what that costs.
 //!
-//! Each kill comes at a random moment of a transfer and hits the downloader or the host; the one
-//! that was hit is started again and goes on. No wrong byte may ever be called a file, and what
-//! was on disk may not be fetched again, but for a chunk that a lane was bringing.
+//! Each kill comes at a random moment of a transfer and hits the downloader or the host, which is
+//! then restarted and continues. No wrong bytes may ever be saved as the file, and nothing that was
+//! on disk may be fetched again, except a chunk that a lane was bringing.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -21,14 +21,14 @@ use crate::program::{Program, SOON, program, text};
 use crate::report::{Report, times};
 
 const FILE_BYTES: u64 = 16 << 20;
-/// How fast the downloader may be, where the program can be told: kills then hit more often.
+/// The downloader's limit, if the program has one: kills then hit more often.
 const LIMIT: &str = "64MB/s";
-/// How the threads are called of which each lane has one over which it fetches.
+/// Each lane that fetches has one thread with this name.
 const FETCHING: &str = "asker";
-/// An undisturbed transfer is watched so often to learn how long it takes.
+/// How many undisturbed transfers are timed first.
 const WATCHED: usize = 5;
 
-/// Kills, 200 unless told otherwise by `--rounds`.
+/// 200 kills, unless `--rounds` says otherwise.
 pub(crate) fn kills(options: &Options, report: &mut Report) -> Result<()> {
     let help = Command::new(program()).arg("--help").output()?.stdout;
     let mut soak = Soak {
@@ -58,11 +58,11 @@ pub(crate) fn kills(options: &Options, report: &mut Report) -> Result<()> {
 
 struct Soak {
     source: Source,
-    /// Whether the program can be told to be slow.
+    /// Whether the program can be limited.
     limited: bool,
     /// Kills that are still to come.
     left: usize,
-    /// How long an undisturbed transfer takes at most.
+    /// The longest that an undisturbed transfer took.
     took: Duration,
     tally: Tally,
 }
@@ -75,19 +75,19 @@ struct Tally {
     underway: usize,
     /// Chunks that were fetched again.
     again: f64,
-    /// The most of them in one download, over the lanes that the kills in it cut short.
+    /// The most such chunks in one download, over the number of lanes that its kills cut off.
     again_most: f64,
 }
 
 impl Soak {
-    /// One file, fetched in spite of all kills, and then compared.
+    /// Fetches one file in spite of all kills, and compares it.
     fn download(&mut self) -> Result<()> {
         // In memory: a kill spares what was written, and syncing would take most of the time.
         let folder = memory_folder()?;
         let mut host = self.host(&[])?;
         let mut guest = self.guest(folder.path(), &host)?;
         let mut began = Instant::now();
-        // Chunks on disk when the guest that is fetching began, and chunks that may come twice.
+        // Chunks on disk when the fetching guest began, and chunks that may come twice.
         let (mut held, mut cut_short) = (0, 0);
         loop {
             let patience = self.patience();
@@ -99,7 +99,7 @@ impl Soak {
                     self.tally.downloader += 1;
                     held = match self.look(folder.path())? {
                         Some(held) => held,
-                        // It was done and did not come to say so.
+                        // It had finished, but was killed before it could say so.
                         None => return Ok(()),
                     };
                     cut_short = lanes;
@@ -130,7 +130,7 @@ impl Soak {
         }
     }
 
-    /// Until the next kill; for ever when there is none to come.
+    /// The time until the next kill; for ever if none is left.
     fn patience(&self) -> Duration {
         if self.left == 0 {
             return SOON;
@@ -139,7 +139,7 @@ impl Soak {
         self.took.mul_f64(part)
     }
 
-    /// A program that offers the file, and its address.
+    /// A program that offers the file, with its address.
     fn host(&self, options: &[&str]) -> Result<(Program, String)> {
         let mut host = Program::start(&[&["--name", "host"], options].concat())?;
         let address = host.address()?;
@@ -150,7 +150,7 @@ impl Soak {
         Ok((host, address))
     }
 
-    /// A program that fetches it from there, and its address.
+    /// A program that fetches it from there, with its address.
     fn guest(&self, folder: &Path, host: &(Program, String)) -> Result<(Program, String)> {
         let folder = folder.to_string_lossy();
         let mut options = vec!["--name", "guest", "--downloads", &folder, "--connect", &host.1];
@@ -165,15 +165,15 @@ impl Soak {
         Ok((guest, address))
     }
 
-    /// What there is on disk: how many chunks of the partial file are right, or `None` where the
-    /// whole file is in place.
+    /// How many chunks of the partial file on disk are right, or `None` if the whole file is in
+    /// place.
     fn look(&mut self, folder: &Path) -> Result<Option<u32>> {
         let mut held = 0;
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if !name.starts_with('.') {
-                // Whatever bears a name must be the file.
+                // Any file with a visible name must be the right one.
                 self.source.take_back(&path)?;
                 self.tally.whole += 1;
                 return Ok(None);

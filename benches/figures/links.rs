@@ -1,4 +1,4 @@
-//! What links cost while nothing is said: memory and CPU of one program.
+//! What links cost while nobody talks: memory and CPU of one program.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use crate::report::{Report, kib, mib, ms_per_s};
 const LINKS: usize = 100;
 /// Links while idle CPU is measured.
 const FEW_LINKS: usize = 8;
-/// Until what starting and linking needed is given back.
+/// Time until the memory used for starting and linking is given back.
 const SETTLE: Duration = Duration::from_secs(8);
-/// Idle CPU is counted for so long: two rounds of pings and more.
+/// How long idle CPU is counted: two rounds of pings and more.
 const WATCH: Duration = Duration::from_secs(20);
 /// Resident memory of an idle node, in bytes.
 const IDLE_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
@@ -41,8 +41,8 @@ pub(crate) fn idle(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What a link adds to the memory of a node. The first one is not counted: it brings in the code
-/// that shakes hands, once.
+/// What a link adds to a node's memory. The first one does not count: it loads the code for the
+/// handshake, once.
 pub(crate) fn hundred(report: &mut Report) -> Result<()> {
     let hub = Program::start(&[])?;
     let addr: SocketAddr = hub.address()?.parse()?;

@@ -1,8 +1,8 @@
 //! The figures that klatch promises, each measured beside its goal in one run on one machine.
 //!
 //! `cargo bench --bench figures -- [NAME...] [OPTION...]` measures all of them, or those named.
-//! Nodes run in this process where only time is measured, and as real programs where memory, CPU
-//! or start-up is. benches/README.md says what each figure means.
+//! Nodes run in this process if only time is measured, and as real programs for memory, CPU or
+//! start-up. benches/README.md explains each figure.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -35,12 +35,12 @@ use anyhow::{Context, Result, bail};
 
 use report::Report;
 
-/// The program's own heap, so that what is timed in this process costs what it costs there.
+/// The program's own heap, so that timings in this process match the program.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// A figure's name on the command line, and what measures it.
+/// A figure's name on the command line, and the function that measures it.
 type Figure = (&'static str, fn(&Options, &mut Report) -> Result<()>);
 
 const FIGURES: &[Figure] = &[
@@ -64,7 +64,7 @@ const FIGURES: &[Figure] = &[
     ("hostile", |_, report| hostile::one_hostile_member(report)),
 ];
 
-/// Measured only when named: they take long.
+/// Measured only when named, because they take long.
 const LONG: &[Figure] = &[("kills", kills::kills)];
 
 /// What the command line says.
@@ -72,9 +72,9 @@ struct Options {
     names: Vec<String>,
     /// Size of the file that is transferred.
     size_mib: u64,
-    /// Rounds of figures whose things take turns, if not as many as each of them likes best.
+    /// How many rounds the things compared take turns; without it each figure has its own number.
     rounds: Option<usize>,
-    /// The folder of the other programs.
+    /// The folder with the other programs.
     peers: Option<PathBuf>,
 }
 
@@ -121,7 +121,7 @@ fn options(args: &mut Vec<String>) -> Result<Options> {
     Ok(Options { names: std::mem::take(args), size_mib, rounds, peers })
 }
 
-/// Takes an option and its value out of the arguments.
+/// Takes an option and its value from the arguments.
 fn take(args: &mut Vec<String>, option: &str) -> Result<Option<String>> {
     let Some(at) = args.iter().position(|arg| arg == option) else { return Ok(None) };
     args.remove(at);

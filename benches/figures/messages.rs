@@ -13,22 +13,22 @@ use crate::report::{Report, Times, ms, times};
 
 /// Rounds in which raw TCP and klatch take turns.
 const ROUNDS: usize = 8;
-/// Round trips of each in a round: in all fewer than one node takes from another in a burst.
+/// Round trips per round: altogether fewer than a node's burst.
 const TRIPS: usize = 100;
-/// What is said: the length of a long sentence.
+/// The length of a text: a long sentence.
 const TEXT_BYTES: usize = 100;
-/// About what such a message is as a sealed record, signature, parents and all.
+/// Roughly the size of such a message as a sealed record, with signature and parents.
 const RECORD_BYTES: usize = 640;
 /// What klatch may add to raw TCP, in microseconds.
 const ADDED_US: f64 = 500.0;
 
 /// Members of the room.
 const ROOM: usize = 51;
-/// Messages said in it.
+/// Messages said in the room.
 const SAID: usize = 15;
-/// Between two of them, until everybody has told everybody what it has.
+/// Pause between two of them, in which everybody tells everybody what it has.
 const QUIET: Duration = Duration::from_millis(1_800);
-/// Until the author has every receipt, in microseconds.
+/// Time until the author has every receipt, in microseconds.
 const RECEIPTS_US: f64 = 20_000.0;
 
 /// Messages whose memory is measured.
@@ -38,7 +38,7 @@ const KEPT_TEXT_BYTES: usize = 2_000;
 /// Resident memory that they may take, as a multiple of their own bytes.
 const KEPT_TIMES: f64 = 1.7;
 
-/// A text from A to B and one back, beside as many bytes over raw TCP between two threads.
+/// A text from A to B and one back, compared with as many bytes over raw TCP between two threads.
 pub(crate) fn round_trip(report: &mut Report) -> Result<()> {
     let (mut alice, mut bob) = (Someone::new("alice")?, Someone::new("bob")?);
     bob.connect(alice.addr())?;
@@ -62,7 +62,7 @@ pub(crate) fn round_trip(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Bob answers, on a thread of his own, everything that alice says.
+/// Bob, on a thread of his own, answers everything that alice says.
 fn talk(mut alice: Someone, mut bob: Someone) -> Result<(Vec<Duration>, (Someone, Someone))> {
     let text = "x".repeat(TEXT_BYTES);
     let answer = text.clone();
@@ -113,7 +113,7 @@ impl RawPair {
     }
 }
 
-/// One message in a room of local nodes, each linked with each: until its author has the receipt
+/// The time, in a fully linked room of local nodes, from a message until its author has the receipt
 /// of every member.
 pub(crate) fn receipts(report: &mut Report) -> Result<()> {
     let began = Instant::now();
@@ -149,13 +149,13 @@ pub(crate) fn receipts(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What a program keeps of a long conversation, once it stands still: for the one who said all of
-/// it, and for the one who heard it.
+/// What a program keeps of a long conversation after it ends: for the member that said everything,
+/// and for the one that heard it.
 pub(crate) fn kept(report: &mut Report) -> Result<()> {
     let (mut alice, mut bob) = (Program::start(&[])?, Program::start(&[])?);
     let address = alice.address()?;
     bob.run(&format!("connect {address}"))?;
-    // The answers to the last commands are kept as well, so many and no more.
+    // Answers to recent commands are kept as well, up to a fixed number.
     for _ in 0..KEPT {
         alice.run("limit")?;
     }

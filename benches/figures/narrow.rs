@@ -1,4 +1,4 @@
-//! A way to a peer that is long, narrow, or both: a relay that passes bytes on later.
+//! A long or narrow link, or both: a relay that passes bytes on later.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -12,34 +12,34 @@ use socket2::SockRef;
 
 use crate::relay::relay;
 
-/// Bytes that travel together: at 100 Mbit/s a millisecond.
+/// Bytes that travel together: a millisecond at 100 Mbit/s.
 const PIECE_BYTES: usize = 12 * 1024;
-/// What waits in front of the narrow place before the sender is held up, as a router's buffer does.
+/// How much queues before the narrow place until the sender must wait, as in a router's buffer.
 const BUFFER: Duration = Duration::from_millis(50);
-/// Pieces on their way: more than a narrow place lets through in all of the delay.
+/// Pieces under way: more than a narrow place lets through during the whole delay.
 const PIECES: usize = 1 << 16;
-/// Room of the relay's own sockets: small, so that the bytes on the way are those of the link.
+/// Buffers of the relay's own sockets: small, so that the bytes under way are those of the link.
 const SOCKET_BYTES: usize = 256 * 1024;
 
-/// What the way is like, the same for both directions.
+/// What the link is like, the same in both directions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Way {
     /// What all connections together may carry, in bytes per second.
     pub(crate) bytes_per_s: f64,
-    /// How long each byte is under way.
+    /// How long each byte takes.
     pub(crate) delay: Duration,
-    /// After so many bytes a connection carries one byte per second.
+    /// After this many bytes a connection carries one byte per second.
     pub(crate) crawls_after: u64,
 }
 
-/// A relay; it goes on until the program ends.
+/// A relay that runs until the program ends.
 pub(crate) struct NarrowRelay {
     /// Where to connect.
     pub(crate) addr: SocketAddr,
     places: Arc<[Narrow; 2]>,
 }
 
-/// A narrow place, passed by one piece after the other.
+/// A narrow place, which pieces pass one after another.
 struct Narrow {
     /// When it is free again.
     free: Mutex<Instant>,
@@ -55,7 +55,7 @@ impl NarrowRelay {
         let places = Arc::new([Narrow::new(), Narrow::new()]);
         let narrow = Arc::clone(&places);
         let addr = relay(Ipv4Addr::UNSPECIFIED, target, move |(_, side), from, into| {
-            // Sockets of another size are less like the link.
+            // If this fails, the relay is only less like the link.
             let _ = SockRef::from(from).set_recv_buffer_size(SOCKET_BYTES);
             let _ = SockRef::from(into).set_send_buffer_size(SOCKET_BYTES);
             let (send, arriving) = sync_channel(PIECES);
@@ -68,7 +68,7 @@ impl NarrowRelay {
         Ok(Self { addr, places })
     }
 
-    /// Bytes that came back from the target so far.
+    /// Bytes received from the target so far.
     pub(crate) fn came_back_bytes(&self) -> u64 {
         self.places[1].passed_bytes.load(Ordering::Relaxed)
     }
@@ -107,7 +107,7 @@ impl Narrow {
         Self { free: Mutex::new(Instant::now()), passed_bytes: AtomicU64::new(0) }
     }
 
-    /// When so many bytes, which are here now, will be through.
+    /// When these bytes, which have just arrived, will be through.
     fn pass(&self, bytes: usize, bytes_per_s: f64) -> Instant {
         let took = Duration::from_secs_f64(bytes as f64 / bytes_per_s);
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

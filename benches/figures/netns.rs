@@ -1,14 +1,14 @@
-//! A network of its own: hosts in namespaces on one switch, each with a bounded link (root; Linux).
+//! A network of its own: hosts in namespaces on one switch, each with a limited link (root; Linux).
 
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// What a network needs, for the line of a figure that is skipped.
+/// What such a network needs, for the line of a skipped figure.
 pub(crate) const NEEDS: &str =
     "needs root, `ip` and `tc` (iproute2): sudo env PATH=$PATH scripts/bench";
-/// Bytes in front of what a TCP segment carries: Ethernet, IPv4, TCP with timestamps.
+/// Bytes before the payload of a TCP segment: Ethernet, IPv4, TCP with timestamps.
 const HEADER_BYTES: u64 = 66;
 
 /// What a host may send and receive, in Mbit/s.
@@ -18,14 +18,14 @@ pub(crate) struct Link {
     pub(crate) down: u32,
 }
 
-/// The network; it is taken down when dropped.
+/// The network; dropping it takes it down.
 pub(crate) struct Net {
     name: String,
     hosts: usize,
 }
 
 impl Net {
-    /// Whether a network can be laid here.
+    /// Whether such a network can be set up here.
     pub(crate) fn possible() -> bool {
         let name = format!("klatch{}-try", std::process::id());
         sh(&format!("ip netns add {name} && ip netns del {name} && command -v tc")).is_ok()
@@ -62,12 +62,12 @@ impl Net {
         format!("10.77.0.{}", host + 1)
     }
 
-    /// What stands before a program that runs on a host.
+    /// The wrapper that runs a program on a host.
     pub(crate) fn wrapper(&self, host: usize) -> [String; 2] {
         ["nsenter".to_owned(), format!("--net=/run/netns/{}", self.namespace(host))]
     }
 
-    /// Bytes that a host has sent so far, headers not counted.
+    /// Bytes that a host has sent so far, without headers.
     pub(crate) fn sent_bytes(&self, host: usize) -> Result<u64> {
         let said = sh(&format!("ip -n {} -s -j link show eth0", self.namespace(host)))?;
         let links: Value = serde_json::from_str(&said)?;
@@ -85,7 +85,7 @@ impl Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        // What was not laid need not be taken down.
+        // Some may not exist, which is fine.
         for host in 0..self.hosts {
             let _ = sh(&format!("ip netns del {}", self.namespace(host)));
         }

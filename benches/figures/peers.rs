@@ -1,8 +1,8 @@
-//! What people would use instead, beside klatch: the same file, each to a synced copy.
+//! Other programs for the same job, beside klatch: the same file, each to a synced copy.
 //!
-//! Programs are looked for in the folder of `--peers` (benches/README.md says how to fill it) and
-//! on the search path. Serving sides run already when the clock starts, as klatch's does; what is
-//! missing is skipped.
+//! Programs are looked up in the folder of `--peers` (benches/README.md says how to fill it) and on
+//! the search path; missing ones are skipped. The serving side already runs when the clock starts,
+//! as klatch's does.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -19,15 +19,15 @@ use crate::files::{Ballast, Source};
 use crate::report::{Report, median, rate, times};
 use crate::transfer::klatch_transfer;
 
-/// No transfer takes so long, unless something is wrong.
+/// No transfer takes this long unless something is wrong.
 const TIMEOUT_S: &str = "120";
-/// Until a server listens.
+/// Time for a server to start listening.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A program of others, set up.
+/// Another program, set up.
 type Peer = Box<dyn FnMut(&Source, &Path) -> Result<f64>>;
 
-/// Its name, how many times as fast klatch must be, what sets it up, and how to get it.
+/// Its name, how many times as fast klatch must be, its setup, and how to get it.
 type Kind = (&'static str, f64, fn(&Options) -> Result<Peer>, &'static str);
 
 const PEERS: &[Kind] = &[
@@ -37,7 +37,7 @@ const PEERS: &[Kind] = &[
     ("sendme", 5.0, sendme, "cargo install --locked --root DIR/cargo sendme; --peers DIR"),
 ];
 
-/// Seconds of klatch and of each of the others, in turns.
+/// Seconds that klatch and each of the others take, in turns.
 pub(crate) fn peers(options: &Options, report: &mut Report) -> Result<()> {
     let source = Source::random(options.size_mib << 20)?;
     let folder = tempfile::tempdir()?;
@@ -76,7 +76,7 @@ pub(crate) fn peers(options: &Options, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// `scp` from an `sshd` of our own, with keys that are thrown away.
+/// `scp` from an `sshd` of our own, with throw-away keys.
 fn scp(_: &Options) -> Result<Peer> {
     let home = tempfile::tempdir()?;
     let path = |name: &str| home.path().join(name);
@@ -118,7 +118,7 @@ fn scp(_: &Options) -> Result<Peer> {
     }))
 }
 
-/// Two clients of libtorrent's; the seed has hashed the file before.
+/// Two libtorrent clients; the seed has hashed the file already.
 fn libtorrent(options: &Options) -> Result<Peer> {
     let python = venv(options, "python")?;
     run(Command::new(&python).args(["-c", "import libtorrent"]))?;
@@ -164,7 +164,7 @@ fn wormhole(options: &Options) -> Result<Peer> {
             command.args([word, "--hide-progress"]);
             command
         };
-        // Reads the program in: its start is no part of what is compared on a warm machine.
+        // Loads the program into memory: on a warm machine its start is not part of the comparison.
         run(Command::new(&wormhole).arg("--version"))?;
         let out = folder.join("wormhole.bin");
         let mut sending = client("send");
@@ -273,7 +273,7 @@ impl Background {
         bail!("it ended without saying {text:?}")
     }
 
-    /// Waits until somebody listens on a port of loopback.
+    /// Waits until something listens on a port of loopback.
     fn listens(&self, port: u16) -> Result<()> {
         let deadline = Instant::now() + SOON;
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -288,7 +288,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // What is already gone need not be ended.
+        // It may be gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

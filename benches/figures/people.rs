@@ -12,7 +12,7 @@ use klatch::router::command::{Command, LockWish, Wait};
 use klatch::router::notice::Notice;
 use klatch::router::rights::FaceRights;
 
-/// Nothing here takes so long, unless something is wrong.
+/// Nothing here takes this long unless something is wrong.
 const SOON: Duration = Duration::from_secs(30);
 
 /// A node with a face that the bench plays.
@@ -34,8 +34,8 @@ impl Someone {
         Self::with(name, Limits::default(), downloads)
     }
 
-    /// One that links with whom it connects to and with nobody else: it has no room for others
-    /// on its roster. A hundred of them around one node cost a hundred links, not five thousand.
+    /// A node that links only with those it connects to: there is no room for others on its roster.
+    /// A hundred of them around one node cost a hundred links, not five thousand.
     pub(crate) fn satellite(name: &str) -> Result<Self> {
         let limits = Limits { members: 1, ..Limits::default() };
         Self::with(name, limits, &std::env::temp_dir())
@@ -59,7 +59,7 @@ impl Someone {
         self.run(Command::Connect { host: addr.ip().to_string(), port: addr.port(), lock })
     }
 
-    /// Waits until so many others are present.
+    /// Waits until this many others are present.
     pub(crate) fn wait_members(&mut self, others: usize) -> Result<()> {
         self.run(Command::Wait { what: Wait::Members(others), within_ms: 60_000 })
     }
@@ -69,7 +69,7 @@ impl Someone {
         self.give(Command::Say { text: text.into() })
     }
 
-    /// Offers a file; comes back when it is offered.
+    /// Offers a file; returns once it is offered.
     pub(crate) fn send(&mut self, source: &Path) -> Result<()> {
         self.run(Command::Send { paths: vec![source.to_owned()] })
     }
@@ -79,10 +79,10 @@ impl Someone {
         self.give(Command::Download { wanted: name.into(), patient: false, asks: false })
     }
 
-    /// Gives a command whose reply nobody waits for.
+    /// Gives a command whose reply is not awaited.
     fn give(&mut self, command: Command) -> Result<()> {
         self.lines += 1;
-        // Replies nobody waits for must not fill the face's queue.
+        // Unread replies must not fill the face's queue.
         while self.face.answers.try_recv().is_ok() {}
         Ok(self.node.handle().command(self.face.id, self.lines, command)?)
     }
@@ -116,7 +116,7 @@ impl Someone {
         self.hears(|notice| matches!(notice, Notice::Message { own: false, .. })).map(drop)
     }
 
-    /// Reads what there is, so that it is not found later.
+    /// Reads what has arrived, so that it is not found later.
     pub(crate) fn catch_up(&mut self) {
         while !matches!(self.reader.next(Some(Duration::ZERO)), FeedItem::Nothing | FeedItem::Ended)
         {

@@ -1,4 +1,4 @@
-//! klatch as a program: started, told commands, listened to, and weighed.
+//! klatch as a program: started, given commands, listened to, and measured.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Nothing here takes so long, unless something is wrong.
+/// Nothing here takes this long unless something is wrong.
 pub(crate) const SOON: Duration = Duration::from_secs(120);
 /// Events that may wait to be read.
 const EVENTS: usize = 4_096;
 
-/// A running klatch that speaks JSON. It is ended when dropped.
+/// A running klatch that speaks JSON. Dropping it ends it.
 pub(crate) struct Program {
     child: Child,
     stdin: ChildStdin,
@@ -30,7 +30,7 @@ impl Program {
         Self::start_within(&[], "127.0.0.1:0", options)
     }
 
-    /// The same, listening at another place, with what stands before it, such as `nsenter …`.
+    /// The same, listening elsewhere, behind a wrapper such as `nsenter …`.
     pub(crate) fn start_within(wrapper: &[&str], listen: &str, options: &[&str]) -> Result<Self> {
         let began = Instant::now();
         let mut command = match wrapper.split_first() {
@@ -69,7 +69,7 @@ impl Program {
         writeln!(self.stdin, "{line}").with_context(|| format!("telling klatch {line:?}"))
     }
 
-    /// Gives a command and waits until it has ended well.
+    /// Gives a command and waits until it succeeds.
     pub(crate) fn run(&mut self, line: &str) -> Result<()> {
         self.tell(line)?;
         let word = line.split(' ').next().unwrap_or_default();
@@ -79,12 +79,12 @@ impl Program {
         Ok(())
     }
 
-    /// Waits for an event of this name; gives it and when it was printed.
+    /// Waits for an event with this name; returns it and the time when it was printed.
     pub(crate) fn event(&self, name: &str) -> Result<(Instant, Value)> {
         self.event_that(name, |event| name_of(event) == name)
     }
 
-    /// Waits for an event that is `wanted`. An error of klatch's that is not is one of this.
+    /// Waits for an event that is `wanted`. Any other error that klatch reports fails this, too.
     pub(crate) fn event_that(
         &self,
         what: &str,
@@ -94,7 +94,7 @@ impl Program {
         found.with_context(|| format!("no event {what:?}"))
     }
 
-    /// The same for an event of this name that may not come in time.
+    /// The same for an event with this name that may not come in time.
     pub(crate) fn event_within(
         &self,
         name: &str,
@@ -130,25 +130,25 @@ impl Program {
         Ok(text(&event, "/addresses/0").context("klatch names no address")?.to_owned())
     }
 
-    /// Takes the events that nobody has waited for yet.
+    /// Takes the events that nothing has waited for yet.
     pub(crate) fn catch_up(&self) -> Vec<Value> {
         self.events.try_iter().map(|(_, event)| event).collect()
     }
 
-    /// Offers a file; gives when this was asked for.
+    /// Offers a file; returns when this was requested.
     pub(crate) fn send(&mut self, source: &Path) -> Result<Instant> {
         let began = Instant::now();
         self.tell(&format!("send {}", source.display()))?;
         Ok(began)
     }
 
-    /// Waits for a file that somebody offers; gives when it was, and its name.
+    /// Waits for a file that somebody offers; returns the time and its name.
     pub(crate) fn offered(&self) -> Result<(Instant, String)> {
         let (at, event) = self.event("file_offered")?;
         Ok((at, text(&event, "/file/name").context("the offer has no name")?.to_owned()))
     }
 
-    /// Waits for the end of a download; gives when it was, and where the file lies.
+    /// Waits for the end of a download; returns the time and the file's path.
     pub(crate) fn downloaded(&self) -> Result<(Instant, PathBuf)> {
         let (at, event) = self.event("download_finished")?;
         Ok((at, text(&event, "/path").context("a download without a path")?.into()))
@@ -159,7 +159,7 @@ impl Program {
         self.status_bytes("VmRSS:")
     }
 
-    /// Bytes of memory that were resident at most.
+    /// Most bytes of memory that were ever resident.
     pub(crate) fn peak_bytes(&self) -> Result<f64> {
         self.status_bytes("VmHWM:")
     }
@@ -172,12 +172,12 @@ impl Program {
         Ok(number.context("no such field in /proc")?.parse::<f64>()? * 1024.0)
     }
 
-    /// Seconds of CPU that it has used, threads that ended included, to a hundredth.
+    /// Seconds of CPU that it has used, including ended threads, to a hundredth.
     pub(crate) fn cpu_s(&self) -> Result<f64> {
         cpu_s(&format!("/proc/{}/stat", self.child.id()), OWN_TIME)
     }
 
-    /// Time that its threads have spent on a CPU, to the nanosecond; those that ended are missing.
+    /// Time that its live threads have spent on a CPU, to the nanosecond.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let mut spent_ns = 0;
         for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -188,10 +188,10 @@ impl Program {
         Ok(Duration::from_nanos(spent_ns))
     }
 
-    /// Threads whose name begins so.
+    /// Threads whose names begin so.
     pub(crate) fn threads_called(&self, name: &str) -> Result<usize> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
-        // One that has just ended has no name any more.
+        // A thread that has just ended no longer has a name.
         let names = tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("comm")));
         Ok(names.flatten().filter(|called| called.starts_with(name)).count())
     }
@@ -203,13 +203,13 @@ impl Program {
         Ok(())
     }
 
-    /// Threads that it has.
+    /// How many threads it has.
     pub(crate) fn threads(&self) -> Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?.count())
     }
 }
 
-/// The program: the one that was built, unless told otherwise.
+/// The program: the one just built, unless told otherwise.
 pub(crate) fn program() -> OsString {
     let built = || env!("CARGO_BIN_EXE_klatch").into();
     std::env::var_os("KLATCH_BIN").unwrap_or_else(built)
@@ -240,7 +240,7 @@ pub(crate) fn cpu_of_children_s() -> Result<f64> {
     cpu_s("/proc/self/stat", CHILDRENS_TIME)
 }
 
-/// Fields of `/proc/PID/stat` behind the program's name: user and system time (proc(5), 14 to 17).
+/// Fields of `/proc/PID/stat` after the program's name: user and system time (proc(5), 14 to 17).
 const OWN_TIME: [usize; 2] = [11, 12];
 const CHILDRENS_TIME: [usize; 2] = [13, 14];
 /// Their unit, the same on every Linux.
@@ -259,7 +259,7 @@ fn cpu_s(path: &str, fields: [usize; 2]) -> Result<f64> {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // What is already gone need not be ended.
+        // It may be gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

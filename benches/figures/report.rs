@@ -1,4 +1,4 @@
-//! The table: figure, measured, goal, and whether it is reached.
+//! The table: figure, measured, goal, and whether the goal is met.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl Report {
         Self { rows: Vec::new() }
     }
 
-    /// A figure with a goal: `measured` may be `most` at most, both written by `show`.
+    /// A figure with a goal: `measured` may be at most `most`; `show` prints both.
     pub(crate) fn at_most(
         &mut self,
         figure: &str,
@@ -32,7 +32,7 @@ impl Report {
         self.push(figure, show(measured), goal, verdict(measured <= most));
     }
 
-    /// A figure with a goal: `measured` must be `least` at least.
+    /// A figure with a goal: `measured` must be at least `least`.
     pub(crate) fn at_least(
         &mut self,
         figure: &str,
@@ -44,12 +44,12 @@ impl Report {
         self.push(figure, show(measured), goal, verdict(measured >= least));
     }
 
-    /// A figure that could not be measured here, and what it takes.
+    /// A figure that could not be measured here, and what it needs.
     pub(crate) fn skip(&mut self, figure: &str, what_it_takes: &str) {
         self.push(figure, "skipped".to_owned(), what_it_takes.to_owned(), "");
     }
 
-    /// A figure without a goal, to read the others by.
+    /// A figure without a goal, to put the others in context.
     pub(crate) fn note(&mut self, figure: &str, measured: String) {
         self.push(figure, measured, String::new(), "");
     }
@@ -77,11 +77,11 @@ fn verdict(reached: bool) -> &'static str {
     if reached { "ok" } else { "MISSED" }
 }
 
-/// Measured times, in the order of their length.
+/// Measured times, sorted.
 pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
-    /// Of these; there is at least one.
+    /// Takes at least one time.
     pub(crate) fn new(mut times: Vec<Duration>) -> Self {
         times.sort();
         Self(times)
@@ -95,7 +95,7 @@ impl Times {
     }
 }
 
-/// The middle of some figures.
+/// The median of some figures.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
@@ -116,7 +116,7 @@ pub(crate) fn seconds(seconds: f64) -> String {
     format!("{seconds:.2} s")
 }
 
-/// Bytes in so many seconds, as a rate.
+/// Bytes and the seconds that they took, as a rate.
 pub(crate) fn rate(bytes: u64, seconds: f64) -> String {
     format!("{:.0} MB/s", bytes as f64 / seconds / 1e6)
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::program::Program;
 use crate::report::{Report, Times, ms};
 
-/// Times that klatch is started.
+/// How many times klatch is started.
 const STARTS: usize = 21;
 /// From start to the `listening` event, in microseconds.
 const START_US: f64 = 20_000.0;

@@ -1,4 +1,4 @@
-//! Many who want one file, and many who have it, each on a link of its own.
+//! Many that want a file, or many that have it, each on a link of its own.
 
 use std::time::{Duration, Instant};
 
@@ -12,22 +12,22 @@ use crate::program::Program;
 use crate::report::{Report, median, seconds, times};
 
 const FILE_BYTES: u64 = 64 << 20;
-/// What TCP leaves of a link: headers take the rest.
+/// What TCP gets of a link: headers take the rest.
 const GOODPUT: f64 = 0.957;
-/// Last finish of a swarm, over what its links allow.
+/// The last finish in a swarm, over what its links allow.
 const OVER_BOUND: f64 = 1.10;
 /// What the seed sends, over the length of the file.
 const SEED_SENT: f64 = 1.05;
-/// One who fetches from four, over what their links allow.
+/// A download from four hosts, over what their links allow.
 const OVER_FOUR: f64 = 1.03;
-/// Until everybody knows who has what.
+/// Time until everybody knows who has what.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// One who has the file and `downloaders` who want it, 100 Mbit/s each way.
+/// One host that has the file and `downloaders` that want it, 100 Mbit/s each way.
 pub(crate) fn one_seed(downloaders: usize, options: &Options, report: &mut Report) -> Result<()> {
     let name = format!("1 seed + {downloaders} downloaders");
     let links = vec![Link { up: 100, down: 100 }; 1 + downloaders];
-    // What leaves the seed, what reaches one of them, and what all can send together.
+    // Limits: what the seed can send, and a downloader receive; what all can send together.
     let (one, all) = (FILE_BYTES as f64 / rate(100), downloaders as f64 * FILE_BYTES as f64);
     let bound_s = one.max(all / rate(100 * (1 + downloaders as u32)));
     let Some(took) = runs(&name, &links, 1, options, report)? else { return Ok(()) };
@@ -38,7 +38,7 @@ pub(crate) fn one_seed(downloaders: usize, options: &Options, report: &mut Repor
     Ok(())
 }
 
-/// Four who have the file, 50 Mbit/s up, and one who wants it.
+/// Four hosts that have the file, 50 Mbit/s up, and one that wants it.
 pub(crate) fn four_hosts(options: &Options, report: &mut Report) -> Result<()> {
     let name = "4 hosts, 1 downloader";
     let mut links = vec![Link { up: 50, down: 1000 }; 4];
@@ -50,12 +50,12 @@ pub(crate) fn four_hosts(options: &Options, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Bytes in a second that TCP gets through so many Mbit/s.
+/// Bytes per second that TCP gets through this many Mbit/s.
 fn rate(mbit: u32) -> f64 {
     f64::from(mbit) * 125_000.0 * GOODPUT
 }
 
-/// What a run took, or the medians of some.
+/// What a run took, or the medians of several.
 struct Took {
     first_s: f64,
     last_s: f64,
@@ -63,7 +63,7 @@ struct Took {
     seed_sent: f64,
 }
 
-/// Medians of several runs; `None` where there can be no such network.
+/// Medians of several runs; `None` if such a network is not possible.
 fn runs(
     name: &str,
     links: &[Link],
@@ -90,7 +90,7 @@ fn runs(
     Ok(Some(Took { first_s, last_s, seed_sent: of(|took| took.seed_sent) }))
 }
 
-/// The first `hosts` offer the file, and all others ask for it at once.
+/// The first `hosts` offer the file, and all others request it at once.
 fn run(source: &Source, links: &[Link], hosts: usize) -> Result<Took> {
     let net = Net::lay(links)?;
     let mut members = Vec::new();
@@ -130,7 +130,7 @@ fn run(source: &Source, links: &[Link], hosts: usize) -> Result<Took> {
     Ok(Took { first_s: least, last_s: most, seed_sent: sent as f64 / source.bytes as f64 })
 }
 
-/// A klatch on a host, in one room with that on the first.
+/// A klatch on a host, in one room with the klatch on the first host.
 struct Member {
     program: Program,
     _downloads: TempDir,
@@ -138,7 +138,7 @@ struct Member {
 
 impl Member {
     fn start(net: &Net, host: usize) -> Result<Self> {
-        // In memory: the network is what is measured.
+        // In memory, because the network is what is measured.
         let downloads = crate::files::memory_folder()?;
         let wrapper = net.wrapper(host);
         let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();

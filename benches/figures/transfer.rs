@@ -18,7 +18,7 @@ use crate::report::{Report, median, mib, rate, seconds, times};
 const SIZES: [u64; 2] = [1 << 30, 10 << 30];
 const GIB: f64 = (1 << 30) as f64;
 
-/// What klatch must reach of the floor's speed.
+/// Share of the floor's speed that klatch must reach.
 const OF_FLOOR: f64 = 0.85;
 /// CPU of both sides, in seconds for each GiB.
 const CPU_S_PER_GIB: f64 = 1.9;
@@ -27,7 +27,7 @@ const OFFER_OVER_PASS: f64 = 0.65;
 /// Resident memory of either side, in bytes.
 const PEAK_BYTES: f64 = 24.0 * 1024.0 * 1024.0;
 
-/// The transfer of a random file over loopback, both syncing at the end.
+/// The transfer of a random file over loopback; both sync at the end.
 pub(crate) fn transfer(options: &Options, report: &mut Report) -> Result<()> {
     let source = Source::random(options.size_mib << 20)?;
     let folder = tempfile::tempdir()?;
@@ -87,12 +87,12 @@ pub(crate) struct Took {
     offer_s: f64,
     /// From `download` to the synced file.
     pub(crate) transfer_s: f64,
-    /// Most memory of the sender and of the receiver, in bytes.
+    /// Peak memory of the sender and of the receiver, in bytes.
     peaks: [f64; 2],
     cpu_s: f64,
 }
 
-/// From `download` to `download_finished`, between two programs that are linked already.
+/// From `download` to `download_finished`, between two linked programs.
 pub(crate) fn klatch_transfer(source: &Source, folder: &Path) -> Result<Took> {
     let (mut alice, mut bob) = pair(folder)?;
     let asked = alice.send(&source.path())?;

@@ -15,14 +15,14 @@ use crate::report::{Report, Times, ms};
 const MESSAGES: usize = 10_000;
 /// Keys typed meanwhile.
 const KEYS: u32 = 200;
-/// Between two keys.
+/// Pause between two keys.
 const PAUSE: Duration = Duration::from_millis(10);
-/// From key to echo, 99 of 100, in microseconds.
+/// From key to echo, at the 99th percentile, in microseconds.
 const ECHO_US: f64 = 50_000.0;
-/// Nothing here takes so long, unless something is wrong.
+/// Nothing here takes this long unless something is wrong.
 const SOON: Duration = Duration::from_secs(60);
 
-/// A klatch on a terminal, told of 10,000 messages while somebody types.
+/// A klatch on a terminal that receives 10,000 messages while somebody types.
 pub(crate) fn echo(report: &mut Report) -> Result<()> {
     let mut terminal = Terminal::start()?;
     let address = terminal.address()?;
@@ -39,9 +39,9 @@ pub(crate) fn echo(report: &mut Report) -> Result<()> {
         });
         terminal.wait("message 0 of many")?;
         let mut times = Vec::new();
-        // Each key is a letter that is not on the screen yet.
+        // Each key is a character that is not on the screen yet.
         for key in (0..KEYS).filter_map(|number| char::from_u32(0x4e00 + number)) {
-            // So that they are spread over the burst.
+            // So that the keys are spread over the burst.
             std::thread::sleep(PAUSE);
             let began = Instant::now();
             terminal.keys.write_all(key.to_string().as_bytes())?;
@@ -62,7 +62,7 @@ struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     output: Receiver<Vec<u8>>,
-    /// What was written since the last thing that was waited for.
+    /// What was written since the last wait.
     written: Vec<u8>,
     _master: Box<dyn portable_pty::MasterPty + Send>,
 }
@@ -94,7 +94,7 @@ impl Terminal {
         Ok(Self { child, keys, output, written: Vec::new(), _master: pair.master })
     }
 
-    /// Waits until this is written, and forgets everything up to then.
+    /// Waits until this is written, and forgets everything before it.
     fn wait(&mut self, text: &str) -> Result<String> {
         let deadline = Instant::now() + SOON;
         let mut from = 0;
@@ -125,7 +125,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // What is already gone need not be ended.
+        // It may be gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

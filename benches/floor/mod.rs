@@ -1,9 +1,9 @@
-//! The floor: how fast an encrypted and verified transfer could be on this machine at best.
+//! The floor: the fastest that an encrypted and verified transfer could be on this machine.
 //!
-//! One connection, AES-256-GCM in records of 64 KiB, SHA-256 over chunks of 1 MiB on the
-//! receiver, which decrypts in one thread and hashes and writes in another, and syncs at the end.
-//! There is no handshake, no list of chunks and no second host: no competitor, a limit.
-//! Sender and receiver are processes of their own, as two klatch programs are.
+//! One connection, AES-256-GCM in records of 64 KiB, SHA-256 over chunks of 1 MiB on the receiver,
+//! which decrypts in one thread, hashes and writes in another, and syncs at the end. There is no
+//! handshake, no list of chunks and no second host: it is a limit, not a competitor. Sender and
+//! receiver are separate processes, as two klatch programs are.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::digest::{SHA256, digest};
 
-/// The first argument with which this program is the floor.
+/// The first argument that makes this program the floor.
 pub(crate) const WORD: &str = "floor";
 
 const RECORD_BYTES: usize = 64 * 1024;
@@ -27,7 +27,7 @@ const RECORDS: usize = CHUNK_BYTES / RECORD_BYTES;
 /// Chunks between the receiver's two threads.
 const CHUNKS_AHEAD: usize = 4;
 
-/// Transfers `source` to `out` between two processes; gives the seconds from the request to the
+/// Transfers `source` to `out` between two processes; returns the seconds from the request to the
 /// synced file.
 pub(crate) fn transfer(source: &Path, out: &Path) -> Result<f64> {
     let program = std::env::current_exe()?;
@@ -52,7 +52,7 @@ pub(crate) fn transfer(source: &Path, out: &Path) -> Result<f64> {
     Ok(seconds)
 }
 
-/// The floor's own command line: `receive OUT`, which prints the address to send to and a line
+/// The floor's own command line: `receive OUT`, which prints the address to send to, and a line
 /// when all is synced, or `send ADDRESS SOURCE`.
 pub(crate) fn main(args: &[String]) -> Result<()> {
     match args {
@@ -131,13 +131,13 @@ fn write(mut out: &File, chunks: &Receiver<Vec<u8>>, used: &SyncSender<Vec<u8>>)
     for chunk in chunks {
         std::hint::black_box(digest(&SHA256, &chunk));
         out.write_all(&chunk)?;
-        // A buffer too many is dropped.
+        // A surplus buffer is dropped.
         let _ = used.try_send(chunk);
     }
     Ok(out.sync_all()?)
 }
 
-/// Fills `room`, less only at the end of the stream.
+/// Fills `room`; gives less only at the end of the stream.
 fn fill(from: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
     let mut count = 0;
     while let Some(rest) = room.get_mut(count..).filter(|rest| !rest.is_empty()) {

@@ -1,4 +1,4 @@
-//! The fuzzer of one target, whose name stands in `FUZZ_TARGET`; `scripts/soak fuzz` runs all.
+//! Fuzzes one target, named by `FUZZ_TARGET`; `scripts/soak fuzz` runs all.
 
 #![no_main]
 

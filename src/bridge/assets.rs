@@ -14,12 +14,12 @@ struct PageFiles;
 pub(super) struct Asset {
     /// Its media type.
     pub(super) kind: &'static str,
-    /// A browser can show it on its own, and run what is in it.
+    /// Whether a browser can show it on its own, and run what is in it.
     pub(super) is_document: bool,
     pub(super) bytes: Cow<'static, [u8]>,
 }
 
-/// The file that a path of a request means.
+/// The file for a request's path.
 pub(super) fn find(path: &str) -> Option<Asset> {
     let name = match path.strip_prefix('/')? {
         "" => "index.html",

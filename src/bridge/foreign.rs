@@ -1,4 +1,4 @@
-//! Browser input as text, for tests that feed the bridge's parsers what no browser would send.
+//! Browser input as text, for tests that give the bridge's parsers what no browser would send.
 
 use super::http::{Head, Reject};
 use super::orders::{self, For, TabGreeting};
@@ -6,10 +6,10 @@ use super::range::{self, WantedRange};
 use crate::router::command::Command;
 use crate::router::notice::Failure;
 
-/// The part of a request's head that was understood.
+/// What was understood of a request's head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RequestHead {
-    /// Bytes that the head takes.
+    /// Bytes of the head.
     pub length: usize,
     /// Without the query.
     pub path: String,
@@ -17,11 +17,11 @@ pub struct RequestHead {
     pub name: Option<String>,
     /// It is a valid request for a WebSocket.
     pub is_websocket: bool,
-    /// First and last of the bytes that it wants of a file, if not all of them.
+    /// First and last byte that it wants of a file, if not all of them.
     pub part: Option<(u64, u64)>,
 }
 
-/// Reads the head of a request for a file of `size` bytes; `None` until all of it is there.
+/// Reads the head of a request for a file of `size` bytes; `None` until it is complete.
 ///
 /// # Errors
 /// The status of the answer.
@@ -42,13 +42,13 @@ pub fn request(bytes: &[u8], size: u64) -> Result<Option<RequestHead>, u16> {
     }))
 }
 
-/// Whether a page's first message can be one.
+/// Whether a text is a possible first message from a page.
 #[must_use]
 pub fn is_greeting(text: &str) -> bool {
     serde_json::from_str::<TabGreeting>(text).is_ok()
 }
 
-/// Reads a command of a page; `None` is one that the bridge answers by itself.
+/// Reads a page's command; `None` means one that the bridge itself answers.
 ///
 /// # Errors
 /// What is wrong with it.

@@ -9,29 +9,29 @@ use std::time::{Duration, Instant};
 
 use tungstenite::handshake::derive_accept_key;
 
-/// A browser that takes none of what was written, or sends nothing, for this long is cut.
+/// A browser that takes nothing of what was written, or sends nothing, for this long is cut off.
 pub(super) const STUCK: Duration = Duration::from_secs(10);
 /// Idle timeout of a connection without a request.
 const IDLE_MS: u64 = 15_000;
 /// From the first byte of a head to its last, absolute.
 const HEAD_MS: u64 = 5_000;
-/// Bytes of the head of a request.
+/// Most bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
-/// Headers of a request: browsers send some twenty.
+/// Most headers of a request: browsers send about twenty.
 const HEADERS_MAX: usize = 64;
-/// Bytes read at a time while a head comes in.
+/// Bytes read at a time while a head arrives.
 const PIECE_BYTES: usize = 4 * 1024;
-/// What a browser may do with any answer: nothing but show this origin's own page.
+/// What a browser may do with any answer: nothing except show this origin's own page.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' blob:; media-src 'self'; connect-src 'self'; frame-ancestors 'none'; \
     base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'";
-/// How long a refused connection is read on, so that its sender sees the answer rather than a
-/// connection that breaks.
+/// How long to keep reading from a refused connection, so that its sender sees the answer and not a
+/// broken connection.
 const DRAIN: Duration = Duration::from_millis(500);
 /// The same for the body of a file.
 const DRAIN_BODY: Duration = Duration::from_secs(10);
 
-/// What a request may want.
+/// What a request may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
     Get,
@@ -40,12 +40,12 @@ pub(super) enum Method {
     Other,
 }
 
-/// Why a head was not taken.
+/// Why a head was not accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reject {
     /// With this status.
     With(u16),
-    /// There is nobody to answer.
+    /// Nobody is there to be answered.
     Gone,
 }
 
@@ -53,11 +53,11 @@ pub(super) enum Reject {
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) method: Method,
-    /// As it came, percent-encoding included; begins with a slash.
+    /// As it came, with percent-encoding; begins with a slash.
     pub(super) path: String,
     /// As it came; empty if there is none.
     pub(super) query: String,
-    /// Bytes of the body, where they are told.
+    /// Bytes of the body, if stated.
     pub(super) length: Option<u64>,
     pub(super) keep_alive: bool,
     /// Names in lower case.
@@ -65,8 +65,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// The head at the beginning of `bytes`, and how many of them it takes; `None` until all of it
-    /// is there.
+    /// The head at the beginning of `bytes`, and its length; `None` until it is complete.
     pub(super) fn read(bytes: &[u8]) -> Result<Option<(usize, Self)>, Reject> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut headers);
@@ -106,7 +105,7 @@ impl Head {
             keep_alive: true,
             headers,
         };
-        // A length that can be read in two ways is how requests are smuggled.
+        // A length that can be read in two ways allows requests to be smuggled.
         if head.count("transfer-encoding") > 0 {
             return Err(Reject::With(411));
         }
@@ -118,7 +117,7 @@ impl Head {
         Ok(head)
     }
 
-    /// The value of a header that came once.
+    /// The value of a header that came exactly once.
     pub(super) fn only(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(other, _)| other == name);
         let (_, value) = values.next()?;
@@ -130,19 +129,19 @@ impl Head {
         self.headers.iter().filter(|(other, _)| other == name).count()
     }
 
-    /// Where the request says that it comes from.
+    /// The origin that the request states.
     pub(super) fn origin(&self) -> Option<&str> {
         self.only("origin")
     }
 
-    /// Whether a header with a list of words has this one.
+    /// Whether a header with a list of words contains this one.
     fn has_word(&self, name: &str, word: &str) -> bool {
         let values = self.headers.iter().filter(|(other, _)| other == name);
         values.flat_map(|(_, value)| value.split(',')).any(|w| w.trim().eq_ignore_ascii_case(word))
     }
 
-    /// Proof that a WebSocket was understood (RFC 6455, 4.2.2); `None` when this is no valid
-    /// request for one.
+    /// Proof that the request for a WebSocket was understood (RFC 6455, 4.2.2); `None` if the
+    /// request is not valid.
     pub(super) fn websocket_accept(&self) -> Option<String> {
         let asks = self.has_word("upgrade", "websocket") && self.has_word("connection", "upgrade");
         let version = self.only("sec-websocket-version") == Some("13");
@@ -151,7 +150,7 @@ impl Head {
         (asks && version && fits).then(|| derive_accept_key(key.as_bytes()))
     }
 
-    /// A parameter of the query, decoded; `None` when it is not there or no text.
+    /// A parameter of the query, decoded; `None` if it is missing or not text.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
         let pairs = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
@@ -159,12 +158,12 @@ impl Head {
     }
 }
 
-/// Digits only: `u64::from_str` would take a sign.
+/// Digits only: `u64::from_str` would accept a sign.
 pub(super) fn read_number(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Undoes percent-encoding (RFC 3986, 2.1); `None` when that gives no text.
+/// Undoes percent-encoding (RFC 3986, 2.1); `None` if the result is not text.
 pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -193,7 +192,7 @@ impl Reply {
         Self { status, headers: String::new(), policy: Some(PAGE_POLICY) }
     }
 
-    /// Adds a header; neither part holds a line break, or the header is left out.
+    /// Adds a header; it is left out if either part contains a line break.
     pub(super) fn header(mut self, name: &str, value: &str) -> Self {
         if !value.contains(['\r', '\n']) {
             self.headers.push_str(&format!("{name}: {value}\r\n"));
@@ -206,7 +205,7 @@ impl Reply {
         Self { policy: Some(policy), ..self }
     }
 
-    /// No policy: for what is only ever a part of a page, which has one.
+    /// No policy: for what is always a part of a page, which has one.
     pub(super) fn part(self) -> Self {
         Self { policy: None, ..self }
     }
@@ -259,9 +258,9 @@ fn reason(status: u16) -> &'static str {
 #[derive(Debug)]
 pub(super) struct Client<'a> {
     stream: &'a Arc<TcpStream>,
-    /// It showed a key.
+    /// Whether it showed a key.
     proven: &'a AtomicBool,
-    /// Bytes read and not used: the beginning of a body, or further requests.
+    /// Bytes read but not used: the beginning of a body, or further requests.
     pending: Vec<u8>,
 }
 
@@ -270,7 +269,7 @@ impl<'a> Client<'a> {
         Self { stream, proven, pending: Vec::new() }
     }
 
-    /// It showed a key that only a page of klatch's has: it gives way to nobody.
+    /// It showed a key that only one of klatch's pages has: it gives way to nobody.
     pub(super) fn prove(&self) {
         self.proven.store(true, Ordering::SeqCst);
     }
@@ -285,7 +284,7 @@ impl<'a> Client<'a> {
         std::mem::take(&mut self.pending)
     }
 
-    /// The next head; `None` when there is none to come.
+    /// The next head; `None` if there will be none.
     pub(super) fn head(&mut self) -> Result<Option<Head>, Reject> {
         let idle = Duration::from_millis(IDLE_MS);
         if self.pending.is_empty() {
@@ -358,7 +357,7 @@ impl<'a> Client<'a> {
         write(self.stream, bytes, STUCK)
     }
 
-    /// Says that the body may come (RFC 9110, 10.1.1).
+    /// Tells the client to send the body (RFC 9110, 10.1.1).
     pub(super) fn go_on(&mut self, head: &Head) -> io::Result<()> {
         if head.has_word("expect", "100-continue") {
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -366,7 +365,7 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// Says that what follows is a WebSocket.
+    /// Announces that a WebSocket follows.
     pub(super) fn upgrade(&mut self, accept: &str) -> io::Result<()> {
         let text = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -375,18 +374,18 @@ impl<'a> Client<'a> {
         self.write(text.as_bytes())
     }
 
-    /// Refuses a request; the connection ends with it.
+    /// Refuses a request, which ends the connection.
     pub(super) fn refuse(&mut self, status: u16) {
         self.last_words(&Reply::new(status), reason(status).as_bytes(), DRAIN);
     }
 
-    /// Refuses a file, whose bytes may be on their way.
+    /// Refuses a file whose bytes may be on their way.
     pub(super) fn refuse_body(&mut self, reply: &Reply, answer: &[u8]) {
         self.last_words(reply, answer, DRAIN_BODY);
     }
 
-    /// Reads on for a while: to close a connection with bytes unread resets it, and the answer
-    /// would be lost on its way.
+    /// Keeps reading for a while: closing a connection that has unread bytes resets it, and the
+    /// answer would be lost.
     fn last_words(&mut self, reply: &Reply, body: &[u8], patience: Duration) {
         let text = reply.text(Some(body.len() as u64), false);
         let sent = self.write(text.as_bytes()).and_then(|()| self.write(body));
@@ -399,18 +398,18 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Blocking reads end at `deadline`.
+/// From now on blocking reads end at `deadline`.
 fn set_read_deadline(stream: &TcpStream, deadline: Instant) -> io::Result<()> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    // The system rounds to microseconds, and takes zero for none.
+    // The system rounds to microseconds, and takes zero for no timeout.
     stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))
 }
 
-/// Reads until `deadline`, or as long as was set before; again if klatch was stopped (Ctrl-Z) and
-/// goes on: Linux ends reads that have a timeout then (signal(7)).
+/// Reads until `deadline`, or for as long as was set before; again if klatch was stopped (Ctrl-Z)
+/// and continues, because Linux then ends reads that have a timeout (signal(7)).
 pub(super) fn read(
     mut stream: &TcpStream,
     out: &mut [u8],
@@ -427,9 +426,9 @@ pub(super) fn read(
     }
 }
 
-/// Writes all of `bytes`, within `patience`: a system that takes a byte now and then for a page
-/// that reads nothing must not put off its end. The time begins anew if klatch was stopped (Ctrl-Z)
-/// and goes on. One thread at a time may write.
+/// Writes all of `bytes` within `patience`: if the system takes a byte now and then for a page that
+/// reads nothing, that must not delay its end. The time starts afresh if klatch was stopped
+/// (Ctrl-Z) and continues. Only one thread at a time may write.
 pub(super) fn write(
     mut stream: &TcpStream,
     mut bytes: &[u8],
@@ -454,7 +453,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Both are what systems say when a read waited too long.
+/// Systems use both to report that a read waited too long.
 pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

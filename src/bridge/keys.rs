@@ -14,20 +14,20 @@ use crate::crypto::hash::{check_hmac, hmac};
 use crate::crypto::random::random;
 use crate::router::ids::FileId;
 
-/// One-time codes that are good at once; the oldest goes first.
+/// Most valid one-time codes; the oldest goes first.
 const CODES: usize = 64;
-/// A one-time code is good for so long.
+/// How long a one-time code is valid.
 const CODE_AGE: Duration = Duration::from_secs(10 * 60);
-/// A page's token is good for so long after it was last seen: a week.
+/// How long a page's token is valid after it was last seen: a week.
 const TOKEN_AGE_S: u64 = 7 * 24 * 3_600;
-/// Unguessable paths of files that are good at once; the oldest goes first.
+/// Most valid unguessable file paths; the oldest goes first.
 const TICKETS: usize = 1_024;
 const LABEL: &[u8] = b"klatch bridge token 1";
 const SESSION_BYTES: usize = 16;
 const TIME_BYTES: usize = 8;
 const MAC_BYTES: usize = 32;
 
-/// Tells the sessions of pages apart; a page keeps its own when it comes back.
+/// Distinguishes the sessions of pages; a page keeps its own when it comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Session([u8; SESSION_BYTES]);
 
@@ -36,14 +36,14 @@ pub(super) struct Session([u8; SESSION_BYTES]);
 pub(super) struct FileTicket {
     pub(super) session: Session,
     pub(super) file: FileId,
-    /// As offered.
+    /// The name in the offer.
     pub(super) name: String,
     pub(super) size: u64,
 }
 
 pub(super) struct Keys {
     secret: [u8; 32],
-    /// Tells this run of klatch from others.
+    /// Distinguishes this run of klatch from others.
     pub(super) run: String,
     state: Mutex<KeysState>,
 }
@@ -57,14 +57,14 @@ impl std::fmt::Debug for Keys {
 
 #[derive(Default)]
 struct KeysState {
-    /// Oldest first, with the moment from which they are good no more.
+    /// Oldest first, with the time from which each is invalid.
     codes: VecDeque<(String, Instant)>,
     /// Oldest first.
     tickets: VecDeque<(String, FileTicket)>,
 }
 
 impl Keys {
-    /// Tokens are good as long as the secret; `None`: for this run.
+    /// Tokens are valid as long as the secret is the same; `None`: for this run.
     pub(super) fn new(secret: Option<[u8; 32]>) -> Self {
         Self {
             secret: secret.unwrap_or_else(random),
@@ -89,21 +89,21 @@ impl Keys {
         code
     }
 
-    /// Whether a code was good; it is not from here on.
+    /// Whether a code was valid; from now on it is not.
     pub(super) fn take_code(&self, code: &str, now: Instant) -> bool {
         let mut state = self.lock();
         state.codes.retain(|(_, until)| *until > now);
-        // Nobody learns 128 random bits from how long a comparison takes that ends it all.
+        // How long a comparison takes reveals nothing useful about 128 random bits that it uses up.
         let found = state.codes.iter().position(|(known, _)| known == code);
         found.and_then(|index| state.codes.remove(index)).is_some()
     }
 
-    /// A session of its own.
+    /// A new session.
     pub(super) fn new_session(&self) -> Session {
         Session(random())
     }
 
-    /// A token for a session, good from now on.
+    /// A token for a session, valid from now on.
     pub(super) fn token(&self, session: Session, now: SystemTime) -> String {
         let mut bytes = session.0.to_vec();
         bytes.extend(seconds(now).to_be_bytes());
@@ -112,7 +112,7 @@ impl Keys {
         BASE64URL_NOPAD.encode(&bytes)
     }
 
-    /// The session of a token, if that is one of this bridge's and not too old.
+    /// The session of a token, if the token is this bridge's and not too old.
     pub(super) fn session(&self, token: &str, now: SystemTime) -> Option<Session> {
         let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
         let (rest, mac) = bytes.split_last_chunk::<MAC_BYTES>()?;
@@ -121,7 +121,7 @@ impl Keys {
         if !check_hmac(&self.secret, &[LABEL, rest].concat(), mac) {
             return None;
         }
-        // One of the future was made before the clock was set back.
+        // A token from the future was made before the clock was set back.
         let age_s = seconds(now).saturating_sub(u64::from_be_bytes(*time));
         (age_s <= TOKEN_AGE_S).then_some(Session(session))
     }
@@ -130,7 +130,7 @@ impl Keys {
         hmac(&self.secret, &[LABEL, bytes].concat())
     }
 
-    /// The unguessable part of the path where a session finds a file.
+    /// The unguessable part of the path at which a session finds a file.
     pub(super) fn ticket_for(&self, ticket: FileTicket) -> String {
         let mut state = self.lock();
         let known = state.tickets.iter().find(|(_, known)| *known == ticket);

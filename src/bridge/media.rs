@@ -19,16 +19,16 @@ use crate::router::ids::FileId;
 const POLICY: &str = "sandbox; default-src 'none'";
 /// Bytes read and sent at a time.
 const PIECE_BYTES: usize = 64 * 1024;
-/// How long a download may take until some of it can be here.
+/// How long a download may take until it can have some of the file.
 const BEGINNING: Duration = Duration::from_secs(10);
-/// How long bytes that were asked for may take.
+/// How long requested bytes may take to come.
 const ARRIVAL: Duration = Duration::from_secs(60);
-/// How often it is seen whether the download is still going on.
+/// How often to check whether the download is still running.
 const LOOK: Duration = Duration::from_millis(200);
-/// Chunks fetched first, beginning with the one that is waited for: what a player asks for next.
+/// Chunks to fetch first, from the awaited one on: those that a player will want next.
 const AHEAD_CHUNKS: u32 = 8;
 
-/// What a file is shown as.
+/// How a file is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MediaKind {
     Image(&'static str),
@@ -40,7 +40,7 @@ pub(super) enum MediaKind {
 }
 
 impl MediaKind {
-    /// The word for the page.
+    /// The page's word for it.
     pub(super) fn face(self) -> &'static str {
         match self {
             Self::Image(_) => "image",
@@ -60,7 +60,7 @@ impl MediaKind {
     }
 }
 
-/// What a file of this name is shown as. Active types, such as HTML and SVG, are text.
+/// How a file with this name is shown. Active types, such as HTML and SVG, count as text.
 pub(super) fn kind_of(name: &str) -> MediaKind {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension.to_ascii_lowercase().as_str() {
@@ -103,7 +103,7 @@ fn percent_encoded(text: &str) -> String {
     encoded
 }
 
-/// Answers a request for a file; false when the connection must not be used again.
+/// Answers a request for a file; false if the connection must not be used again.
 pub(super) fn serve(
     shared: &BridgeShared,
     client: &mut Client<'_>,
@@ -147,14 +147,14 @@ pub(super) fn serve(
     Ok(true)
 }
 
-/// The file that a path is good for; its last part is for people.
+/// The file that a path is valid for; the path's last part is for people.
 fn ticket_of(shared: &BridgeShared, head: &Head) -> Option<FileTicket> {
     let (ticket, name) = head.path.strip_prefix("/files/")?.split_once('/')?;
     let named = percent_decoded(name)?;
     shared.keys.ticket(ticket).filter(|ticket| ticket.name == named)
 }
 
-/// What it is, and whether it is to be saved.
+/// Adds its type, and whether it should be saved.
 fn described(head: &Head, name: &str, reply: Reply) -> Reply {
     let kind = kind_of(name);
     if kind == MediaKind::Other || head.query.split('&').any(|word| word == "save") {
@@ -171,12 +171,12 @@ struct Bytes<'a> {
     shared: &'a BridgeShared,
     file: &'a FileId,
     served: Arc<Served>,
-    /// The last chunk that was asked to come first.
+    /// The last chunk that was requested urgently.
     urgent: Option<u32>,
 }
 
 impl Bytes<'_> {
-    /// Sends bytes as they are here; waits for those that are not.
+    /// Sends the bytes that are here, and waits for those that are not.
     fn send(&mut self, client: &mut Client<'_>, first: u64, length: u64) -> io::Result<()> {
         let mut buffer = vec![0; PIECE_BYTES];
         let chunk_bytes = u64::from(chunk_bytes(self.served.tree().len()));
@@ -195,7 +195,7 @@ impl Bytes<'_> {
         Ok(())
     }
 
-    /// Waits for a chunk, and has it fetched first.
+    /// Waits for a chunk, and lets it be fetched first.
     fn wait_for(&mut self, chunk: u32) -> io::Result<()> {
         let deadline = Instant::now() + ARRIVAL;
         while !self.served.holds(chunk) {

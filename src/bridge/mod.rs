@@ -39,10 +39,10 @@ use crate::config::ListenAt;
 use crate::node::Access;
 use crate::router::notice::{Code, Failure};
 
-/// Ports that are tried after the usual one, before any free one is taken.
+/// How many ports to try after the usual one, before any free one is taken.
 const NEXT_PORTS: u16 = 100;
 
-/// A bound port, which nobody serves yet.
+/// A bound port that is not served yet.
 #[derive(Debug)]
 pub struct BridgeListener {
     socket: TcpListener,
@@ -50,7 +50,7 @@ pub struct BridgeListener {
 }
 
 impl BridgeListener {
-    /// Binds; a port that was not chosen by the person gives way to the next free one.
+    /// Binds; a port that the person did not choose gives way to the next free one.
     ///
     /// # Errors
     /// A [`Failure`] with `port_in_use`, `permission_denied`, `bad_address` or `io_error`.
@@ -72,12 +72,12 @@ impl BridgeListener {
     }
 }
 
-/// What the bridge is started with.
+/// How to start the bridge.
 #[derive(Debug)]
 pub struct BridgeConfig {
-    /// Makes tokens good again after a restart; `None`: they end with this run.
+    /// Keeps tokens valid after a restart; `None`: they end with this run.
     pub secret: Option<[u8; 32]>,
-    /// Where files given in pages lie; `None`: in a folder that goes with the bridge.
+    /// Where files given in pages are stored; `None`: in a folder that is removed with the bridge.
     pub share_dir: Option<PathBuf>,
 }
 
@@ -86,15 +86,15 @@ pub struct BridgeConfig {
 pub struct Bridge {
     server: Server,
     shared: Arc<BridgeShared>,
-    /// Goes with the bridge.
+    /// Removed with the bridge.
     _temporary: Option<Temporary>,
 }
 
 impl Bridge {
-    /// Begins to serve pages of a node.
+    /// Starts serving pages of a node.
     ///
     /// # Errors
-    /// A [`Failure`] when no folder can be made or no thread started.
+    /// A [`Failure`] if no folder can be made or no thread started.
     pub fn start(
         listener: BridgeListener,
         node: Access,
@@ -107,20 +107,20 @@ impl Bridge {
         Ok(Self { server, shared, _temporary: temporary })
     }
 
-    /// A fresh address of the page, good once.
+    /// A new address of the page, which works once.
     #[must_use]
     pub fn address(&self) -> String {
         let code = self.shared.keys.new_code(Instant::now());
         format!("http://{}/#{code}", self.shared.addr)
     }
 
-    /// Ends it; false when some of its threads still run at the deadline.
+    /// Ends the bridge; false if some of its threads still run at the deadline.
     pub fn stop(&mut self, patience: Duration) -> bool {
         self.server.stop(&self.shared, Instant::now() + patience)
     }
 }
 
-/// The folder for copies, which is made when the first is, or one that goes with the bridge.
+/// The folder for copies, made with the first one, or one that is removed with the bridge.
 fn share_dir(kept: Option<PathBuf>) -> Result<(PathBuf, Option<Temporary>), Failure> {
     if let Some(dir) = kept {
         return Ok((dir, None));
@@ -135,7 +135,7 @@ fn share_dir(kept: Option<PathBuf>) -> Result<(PathBuf, Option<Temporary>), Fail
     Ok((made.path().to_owned(), Some(made)))
 }
 
-/// Removes what runs that were killed left in the temporary folder of this computer.
+/// Removes what killed runs left in this computer's temporary folder.
 pub fn clear_up() {
     let base = std::env::temp_dir();
     temporary::clear(&base, temporary::SHARED, |folder| std::fs::remove_dir_all(folder));

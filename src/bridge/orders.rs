@@ -17,11 +17,11 @@ pub(super) struct TabGreeting {
     pub(super) hello: TabHello,
 }
 
-/// What it opens the bridge with.
+/// What it shows to open the bridge.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TabHello {
-    /// A code out of an address.
+    /// A code from an address.
     Code(String),
     /// The token of an earlier visit.
     Token(String),
@@ -73,10 +73,10 @@ pub(super) enum TabOrder {
     Invite {
         #[serde(default)]
         once: bool,
-        /// From an hour to a week; a day unless told.
+        /// From an hour to a week; without it a day.
         hours: Option<u64>,
     },
-    /// Ends the invitations of this node.
+    /// Ends this node's invitations.
     InviteOff,
     Remove {
         nick: String,
@@ -98,12 +98,12 @@ pub(super) enum TabOrder {
         #[serde(default)]
         same: bool,
     },
-    /// The answer to a question of yes or no.
+    /// The answer to a yes-or-no question.
     Confirm {
         /// The command that asked.
         of: u64,
         yes: bool,
-        /// The person wants none of the command any more.
+        /// Whether the person gives up the command.
         #[serde(default)]
         cancel: bool,
     },
@@ -111,16 +111,16 @@ pub(super) enum TabOrder {
     GivePassword {
         /// The command that asked.
         of: u64,
-        /// As in `Password`.
+        /// As for `Password`.
         password: Option<String>,
-        /// The person wants no change at all.
+        /// Whether the person wants no change at all.
         #[serde(default)]
         cancel: bool,
     },
     Say {
         text: String,
     },
-    /// Fetches what an offer is of.
+    /// Fetches the file in an offer.
     Download {
         offer: EntryId,
     },
@@ -128,10 +128,10 @@ pub(super) enum TabOrder {
     Cancel {
         file: FileId,
     },
-    /// For a while `restore` undoes it.
+    /// For a while `restore` can undo it.
     Withdraw(Offers),
     Restore(Offers),
-    /// Ends a `connect` that is under way.
+    /// Ends a `connect` that is in progress.
     GiveUp {
         /// The number of that command.
         of: u64,
@@ -154,15 +154,15 @@ pub(super) enum TabOrder {
     SuggestPassword,
 }
 
-/// The one that answers a command.
+/// Who answers a command.
 pub(super) enum For {
     Router(Command),
-    /// The router, of a command that asked a question of yes or no.
+    /// The router, for a command that asked a yes-or-no question.
     Confirmed {
         of: u64,
         yes: Option<bool>,
     },
-    /// The router, of a command that asked for a new password.
+    /// The router, for a command that asked for a new password.
     Password {
         of: u64,
         password: Option<NewPassword>,
@@ -172,7 +172,7 @@ pub(super) enum For {
         before: Option<String>,
         count: usize,
     },
-    /// The bridge: where a file can be looked at.
+    /// The bridge: where a file can be viewed.
     Media(EntryId),
     /// The bridge: a password that is easy to dictate.
     Suggestion,
@@ -189,14 +189,14 @@ pub(super) fn read(text: &str) -> Result<Given, (Option<u64>, Failure)> {
             serde_json::error::Category::Data => "no command of this klatch",
             _ => "no JSON",
         };
-        // The input is not repeated: it may hold a password.
+        // The input is not repeated, because it may contain a password.
         let text = format!("the page sent something that is {kind}: reload it");
         (line, Failure::new(Code::Usage, text))
     })
 }
 
 impl TabOrder {
-    /// Who is to do it, with valid values.
+    /// Who should carry it out, with valid values.
     ///
     /// # Errors
     /// `usage`, `bad_address`, `message_too_long`, `password_too_short`.
@@ -253,7 +253,7 @@ impl TabOrder {
         }))
     }
 
-    /// The word that answers name.
+    /// The word by which answers name it.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Connect { .. } => "connect",
@@ -296,7 +296,7 @@ fn invite_ms(hours: u64) -> Result<u64, Failure> {
     }
 }
 
-/// An invitation is taken in place of an address. An address may carry its port, as it does in the
+/// An invitation is accepted in place of an address. An address may contain its port, as in the
 /// line that others are told to type.
 fn connect(
     address: &str,

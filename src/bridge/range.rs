@@ -9,12 +9,12 @@ pub(super) enum WantedRange {
     All,
     /// 206: from the first to the last of these bytes.
     Part { first: u64, last: u64 },
-    /// 416: none of it is there.
+    /// 416: the file has none of it.
     Nothing,
 }
 
-/// Reads the value of `Range` for a file of `size` bytes. What is not understood, several ranges
-/// among it, means all of it, as the RFC allows.
+/// Reads the value of `Range` for a file of `size` bytes. What is not understood, including several
+/// ranges, means all of it, as the RFC allows.
 pub(super) fn wanted(range: Option<&str>, size: u64) -> WantedRange {
     let Some(range) = range.and_then(|range| range.trim().strip_prefix("bytes=")) else {
         return WantedRange::All;

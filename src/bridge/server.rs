@@ -20,13 +20,13 @@ use crate::node::Access;
 use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 
-/// Connections of browsers at once.
+/// Most connections of browsers at once.
 const CONNS: usize = 64;
-/// Name of the thread that accepts.
+/// Name of the thread that accepts connections.
 const BRIDGE: &str = "bridge";
-/// How long pages are left to themselves at the end: each hears that klatch has stopped, and goes.
+/// How long pages have at the end to hear that klatch has stopped, and go.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// Requests on one connection, after which it is closed: a browser opens another.
+/// Requests after which a connection is closed: a browser opens another.
 const REQUESTS_MAX: usize = 10_000;
 /// The system's buffer for a page that does not read.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
@@ -37,13 +37,13 @@ pub(super) struct BridgeShared {
     pub(super) addr: SocketAddr,
     pub(super) node: Access,
     pub(super) keys: Keys,
-    /// Where files given in pages lie.
+    /// Where files given in pages are stored.
     pub(super) share_dir: PathBuf,
     /// Pages that are open.
     pub(super) tabs: Counter,
-    /// Files that are being given.
+    /// Files being uploaded.
     pub(super) uploads: Counter,
-    /// Bytes that are still to come of them.
+    /// Their bytes that are still to come.
     pub(super) upload_bytes: AtomicU64,
     pub(super) stopping: AtomicBool,
     conns: Mutex<TabConns>,
@@ -53,12 +53,12 @@ pub(super) struct BridgeShared {
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicUsize);
 
-/// One of them.
+/// One of the counted things; dropping it subtracts it.
 #[derive(Debug)]
 pub(super) struct Counted<'a>(&'a AtomicUsize);
 
 impl Counter {
-    /// One more, if there are fewer than `most`.
+    /// Counts one more, if there are fewer than `most`.
     pub(super) fn enter(&self, most: usize) -> Option<Counted<'_>> {
         let order = Ordering::SeqCst;
         let more = |count| (count < most).then_some(count + 1);
@@ -81,9 +81,9 @@ impl Drop for Counted<'_> {
 struct TabConn {
     stream: Arc<TcpStream>,
     thread: Option<JoinHandle<()>>,
-    /// It showed a key that only a page of klatch's has.
+    /// Whether it showed a key that only one of klatch's pages has.
     proven: Arc<AtomicBool>,
-    /// It gave way to another, and ends.
+    /// Whether it gave way to another, and is ending.
     leaving: bool,
 }
 
@@ -123,7 +123,7 @@ impl BridgeShared {
         let stream = Arc::new(stream);
         let mut conns = self.lock();
         for thread in std::mem::take(&mut conns.ended) {
-            // It is over but for its last instructions; a panic was logged by its guard.
+            // It is over except for its last instructions; its guard logged any panic.
             let _ = thread.join();
         }
         if conns.closed || !conns.make_room() {
@@ -139,7 +139,7 @@ impl BridgeShared {
             serve(&shared, &socket, &proof);
         });
         match started {
-            // Its thread may have ended already, but cannot have left the table, which is locked.
+            // The thread may have ended, but cannot have left the table, which is locked.
             Ok(thread) => {
                 let thread = Some(thread);
                 conns.open.insert(id, TabConn { stream, thread, proven, leaving: false });
@@ -150,19 +150,19 @@ impl BridgeShared {
 }
 
 impl TabConns {
-    /// Whether there is a place for one more: of those that showed no key the oldest gives way.
+    /// Whether there is a place for one more: the oldest of those that showed no key gives way.
     fn make_room(&mut self) -> bool {
         let staying = self.open.values().filter(|conn| !conn.leaving).count();
         if staying < CONNS {
             return true;
         }
         let unproven = |conn: &&mut TabConn| !conn.leaving && !conn.proven.load(Ordering::SeqCst);
-        // Its thread is out of the table when it has found that.
+        // Its thread leaves the table once it has noticed.
         let most = self.open.len() < 2 * CONNS;
         match self.open.values_mut().find(unproven).filter(|_| most) {
             Some(oldest) => {
                 oldest.leaving = true;
-                // A socket that is closed already is what is wanted.
+                // It may be closed already, which is what we want.
                 let _ = oldest.stream.shutdown(Shutdown::Both);
                 true
             }
@@ -171,7 +171,7 @@ impl TabConns {
     }
 }
 
-/// Takes a connection out of the table when its thread ends.
+/// Removes a connection from the table when its thread ends.
 struct Leaver<'a> {
     shared: &'a BridgeShared,
     id: u64,
@@ -181,7 +181,7 @@ impl Drop for Leaver<'_> {
     fn drop(&mut self) {
         let mut conns = self.shared.lock();
         if let Some(conn) = conns.open.remove(&self.id) {
-            // An already closed socket is fine.
+            // A socket that is closed already is fine.
             let _ = conn.stream.shutdown(Shutdown::Both);
             conns.ended.extend(conn.thread);
         }
@@ -210,8 +210,8 @@ impl Server {
         Ok(Self { addr, thread: Some(thread) })
     }
 
-    /// Ends all connections, then the port; false when something still runs at the deadline. The
-    /// node has ended before: pages still hear what it said last.
+    /// Ends all connections, then the port; false if something still runs at the deadline. The node
+    /// has ended already, but pages still hear its last notices.
     pub(super) fn stop(&mut self, shared: &BridgeShared, deadline: Instant) -> bool {
         let Some(accepting) = self.thread.take() else { return true };
         shared.stopping.store(true, Ordering::SeqCst);
@@ -240,7 +240,7 @@ impl Server {
                 }
                 std::thread::sleep(Duration::from_millis(2));
             }
-            // A panic was logged by the thread's guard.
+            // The thread's guard logged a panic.
             let _ = thread.join();
         }
         true
@@ -260,10 +260,10 @@ fn accept(listener: &TcpListener, shared: &Arc<BridgeShared>) {
     }
 }
 
-/// Answers the requests of one connection, one after the other.
+/// Answers the requests on one connection, one after another.
 fn serve(shared: &BridgeShared, stream: &Arc<TcpStream>, proven: &AtomicBool) {
     let Ok(local) = stream.local_addr() else { return };
-    // The bytes that a page has not taken are bounded, however many the system would take.
+    // This bounds the bytes that a page has not taken, however many the system would buffer.
     let _ = SockRef::from(&**stream).set_send_buffer_size(SEND_BUFFER_BYTES);
     if stream.set_nodelay(true).is_err() {
         return;
@@ -286,7 +286,7 @@ fn serve(shared: &BridgeShared, stream: &Arc<TcpStream>, proven: &AtomicBool) {
     }
 }
 
-/// Answers a request; false when the connection must not be used again.
+/// Answers a request; false if the connection must not be used again.
 fn answer(shared: &BridgeShared, client: &mut Client<'_>, head: &Head) -> io::Result<bool> {
     match (head.method, head.path.as_str()) {
         (Method::Get, "/ws") => {
@@ -332,19 +332,19 @@ fn answer(shared: &BridgeShared, client: &mut Client<'_>, head: &Head) -> io::Re
     }
 }
 
-/// Whether a request names this very place, once: a page of another origin that was led here
-/// names its own (DNS rebinding).
+/// Whether a request names this very host, once: a page of another origin that was led here names
+/// its own (DNS rebinding).
 fn is_own_host(head: &Head, local: SocketAddr) -> bool {
     let port = local.port();
     let own = SocketAddr::new(local.ip().to_canonical(), port).to_string();
     let names = [own, format!("localhost:{port}")];
     let Some(host) = head.only("host") else { return false };
-    // Browsers leave out the port that HTTP has anyway.
+    // Browsers leave out HTTP's default port.
     let usual = |name: &String| port == 80 && name.strip_suffix(":80") == Some(host);
     names.iter().any(|name| name == host || usual(name))
 }
 
-/// Whether a request that says where it comes from comes from this very origin.
+/// Whether the origin that a request states, if any, is this one.
 fn is_own_origin(head: &Head) -> bool {
     let own = || head.only("host").map(|host| format!("http://{host}"));
     head.count("origin") == 0 || head.origin().is_some() && head.origin() == own().as_deref()

@@ -15,17 +15,17 @@ use tungstenite::{Message, Utf8Bytes, WebSocket};
 
 use super::http;
 
-/// Bytes of a message or frame from a page: texts are far shorter.
+/// Most bytes of a message or frame from a page: texts are far shorter.
 const MESSAGE_BYTES: usize = 1024 * 1024;
-/// Read at a time: pages say little.
+/// Bytes read at a time: pages say little.
 const READ_BYTES: usize = 4 * 1024;
 
-/// Where frames go out, shared by both threads.
+/// Sends frames, for both threads.
 #[derive(Debug)]
 pub(super) struct Outlet {
     stream: Arc<TcpStream>,
     turn: Mutex<()>,
-    /// So long a page may take for what is written at once.
+    /// How long a page may take for one write.
     patience: Duration,
 }
 
@@ -47,12 +47,12 @@ impl Outlet {
         self.write(&frames)
     }
 
-    /// Says why, as far as that can be said, and ends the connection.
+    /// Sends the reason, if possible, and ends the connection.
     pub(super) fn close(&self, code: CloseCode) {
         let frame = CloseFrame { code, reason: Utf8Bytes::default() };
         let mut frames = Vec::new();
         if Frame::close(Some(frame)).format(&mut frames).is_ok() {
-            // A page that has gone needs no farewell.
+            // A page that is gone needs no farewell.
             let _ = self.write(&frames);
         }
         self.cut();
@@ -60,18 +60,18 @@ impl Outlet {
 
     /// Ends the connection.
     pub(super) fn cut(&self) {
-        // An already closed socket is fine.
+        // A socket that is closed already is fine.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
-/// Puts a text behind other frames.
+/// Adds a text after other frames.
 pub(super) fn add_text(frames: &mut Vec<u8>, text: String) {
     // Writing to memory cannot fail.
     let _ = Frame::message(text, OpCode::Data(Data::Text), true).format(frames);
 }
 
-/// Puts a ping behind other frames.
+/// Adds a ping after other frames.
 pub(super) fn add_ping(frames: &mut Vec<u8>) {
     let _ = Frame::ping(Vec::new()).format(frames);
 }
@@ -83,7 +83,7 @@ pub(super) struct Inlet {
 
 struct Half {
     outlet: Arc<Outlet>,
-    /// All reads end then.
+    /// When all reads end.
     deadline: Option<Instant>,
 }
 
@@ -94,7 +94,7 @@ impl Read for Half {
 }
 
 impl Write for Half {
-    /// tungstenite gives all frames that it has at once.
+    /// tungstenite passes all frames that it has at once.
     fn write(&mut self, frames: &[u8]) -> io::Result<usize> {
         self.outlet.write(frames).map(|()| frames.len())
     }
@@ -105,7 +105,7 @@ impl Write for Half {
 }
 
 impl Inlet {
-    /// Begins with what came behind the request.
+    /// Begins with the bytes that came after the request.
     pub(super) fn new(outlet: &Arc<Outlet>, read: Vec<u8>) -> Self {
         let most = MESSAGE_BYTES;
         let config = WebSocketConfig::default()
@@ -118,19 +118,19 @@ impl Inlet {
         Self { socket: WebSocket::from_partially_read(half, read, Role::Server, Some(config)) }
     }
 
-    /// All reads end then.
+    /// Sets when all reads end.
     pub(super) fn set_deadline(&mut self, deadline: Instant) {
         self.socket.get_mut().deadline = Some(deadline);
     }
 
-    /// Each read ends after this long.
+    /// Sets how long each read may take.
     pub(super) fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
         let half = self.socket.get_mut();
         half.deadline = None;
         half.outlet.stream.set_read_timeout(Some(patience))
     }
 
-    /// The next message; pings are answered on the way.
+    /// The next message; pings are answered along the way.
     pub(super) fn next(&mut self) -> Result<Message, Box<tungstenite::Error>> {
         Ok(self.socket.read()?)
     }

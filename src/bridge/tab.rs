@@ -25,18 +25,18 @@ use crate::ui::json::{history, to_json};
 
 /// Idle timeout of a page.
 const DEAD_MS: u64 = 60_000;
-/// The same in a burst.
+/// The same, in one burst.
 const MESSAGES_BURST: u32 = 2_000;
-/// Messages from a page per second, pings included.
+/// Most messages from a page per second, including pings.
 const MESSAGES_PER_S: u32 = 200;
-/// From the WebSocket to the page's first message, absolute.
+/// Time from the WebSocket to the page's first message, in all.
 const HELLO_MS: u64 = 2_000;
-/// Pages at once.
+/// Most pages at once.
 const TABS: usize = 8;
 /// Longest first message, in bytes.
 const HELLO_MAX_BYTES: usize = 1_024;
 
-/// Serves a page over a WebSocket that was agreed upon, until it goes.
+/// Serves a page over an established WebSocket, until it goes.
 pub(super) fn run(shared: &BridgeShared, client: &mut Client<'_>) {
     let outlet = Outlet::new(client.stream().clone(), STUCK);
     let mut inlet = Inlet::new(&outlet, client.take_pending());
@@ -72,7 +72,7 @@ pub(super) fn run(shared: &BridgeShared, client: &mut Client<'_>) {
     });
 }
 
-/// Takes the key that a page begins with; `None` when it has no good one.
+/// Checks the key that a page begins with; `None` if it is not valid.
 fn greet(shared: &BridgeShared, inlet: &mut Inlet, outlet: &Outlet) -> Option<Session> {
     let patience = Duration::from_millis(HELLO_MS);
     inlet.set_deadline(Instant::now() + patience);
@@ -96,13 +96,13 @@ fn greet(shared: &BridgeShared, inlet: &mut Inlet, outlet: &Outlet) -> Option<Se
     if session.is_none() {
         let text = "this address was already used, or is too old: type `browser` in klatch's \
                     terminal for a new one";
-        // A page that has gone needs no answer.
+        // A page that is gone needs no answer.
         let _ = outlet.send(refusal("expired_address", text));
     }
     session
 }
 
-/// The bridge's own refusals have the form of the others.
+/// The bridge's own refusals have the same form as others.
 fn refusal(code: &str, text: &str) -> String {
     json!({ "event": "error", "line": null, "command": null, "code": code, "text": text })
         .to_string()
@@ -142,7 +142,7 @@ fn listen(
     }
 }
 
-/// How much a page may say: a bucket that fills at a steady rate.
+/// How much a page may say: a bucket that refills at a steady rate.
 struct Pace {
     per_s: f64,
     most: f64,
@@ -165,7 +165,7 @@ impl Pace {
     }
 }
 
-/// Why a page is listened to no more.
+/// Why a page is no longer listened to.
 struct TabClosed;
 
 impl From<Stopped> for TabClosed {
@@ -251,7 +251,7 @@ impl TabReader<'_> {
         Ok(self.outlet.send(to_json(&Notice::Error { line, command, failure }))?)
     }
 
-    /// Where a file can be looked at, and as what.
+    /// Where a file can be viewed, and as what.
     fn media(&self, offer: EntryId) -> Option<(String, &'static str)> {
         let FileInfo { id: file, name, size } = self.offered(offer)?;
         let ticket = FileTicket { session: self.session, file, name: name.raw().to_owned(), size };

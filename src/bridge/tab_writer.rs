@@ -26,24 +26,24 @@ use crate::router::ids::{EntryId, FileId, MemberId};
 use crate::router::notice::{FileLine, Notice, Overview, TransferLine};
 use crate::ui::json::{Said, snapshot, to_json};
 
-/// Entries of the history in one answer to a page: more would slow its start.
+/// Most entries of the history in one answer to a page: more would slow its start.
 pub(super) const HISTORY: usize = 200;
-/// Transfers that a page is told of without asking.
+/// Most transfers that a page is told of without asking.
 const TAB_ROWS: usize = 1_000;
-/// Offers that a page is told of: what two members can offer at most.
+/// Most offers that a page is told of: as many as two members can offer.
 const TAB_FILES: usize = 8_192;
 /// Ping interval of a page.
 const PING_MS: u64 = 20_000;
 /// Bytes of frames that are sent together.
 const BATCH_BYTES: usize = 64 * 1024;
-/// Time between two reports of chunks that came or went.
+/// Time between two reports of new or lost chunks.
 const CHUNKS: Duration = Duration::from_millis(250);
 /// Time between two reports of hosts and transfers.
 const ROWS: Duration = Duration::from_secs(1);
-/// The lines of commands that the page did not give.
+/// The line number of commands that the page did not give.
 const OWN_LINE: u64 = u64::MAX;
 
-/// Why a page is told no more.
+/// Why a page is told nothing more.
 struct Silent;
 
 impl From<io::Error> for Silent {
@@ -64,28 +64,28 @@ pub(super) struct TabWriter<'a> {
     face: &'a Face,
     outlet: &'a Outlet,
     reader: FeedReader,
-    /// Answers that came and wait for their place among the notices.
+    /// Answers that wait for their place among the notices.
     due: VecDeque<Answer>,
     /// No more answers will come.
     unanswered: bool,
-    /// Commands that asked something which only the page can answer, the newest last.
+    /// Commands that asked something only the page can answer, the newest last.
     asked: Vec<AskedRows>,
-    /// Frames that are to be sent.
+    /// Frames to be sent.
     frames: Vec<u8>,
     silence: Arc<AtomicBool>,
     files: BTreeMap<FileId, KnownFile>,
-    /// Bytes that members were given of a file.
+    /// Bytes of each file that members were sent.
     given: BTreeMap<(MemberId, FileId), u64>,
     next_chunks: Instant,
     next_rows: Instant,
     next_ping: Instant,
-    /// Something moved when it was last looked.
+    /// Whether something was moving at the last look.
     moving: bool,
-    /// There are files, whose hosts come and go.
+    /// Whether there are files, whose hosts come and go.
     offers: bool,
 }
 
-/// A command that waits for an answer of the page.
+/// A command that waits for the page's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AskedRows {
     /// For a new password.
@@ -94,7 +94,7 @@ enum AskedRows {
     Confirm(u64),
 }
 
-/// Its hosts, whether all of it is here, and what is here of an unfinished download.
+/// Its hosts, whether all of it is here, and bytes of an unfinished download.
 type ToldFile = (usize, bool, u64);
 
 fn told(row: &FileLine) -> ToldFile {
@@ -131,12 +131,12 @@ impl<'a> TabWriter<'a> {
         }
     }
 
-    /// Set when nobody listens any more; then [`crate::node::Feed::wake`] is to be called.
+    /// Set this when nobody listens any more, then call [`crate::node::Feed::wake`].
     pub(super) fn silence(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.silence)
     }
 
-    /// Tells the page everything until it goes or the node ends.
+    /// Tells the page everything, until it goes or the node ends.
     pub(super) fn run(mut self) {
         let ended = self.begin().and_then(|()| {
             loop {
@@ -148,7 +148,7 @@ impl<'a> TabWriter<'a> {
         self.outlet.cut();
     }
 
-    /// Tells how things stand.
+    /// Sends a snapshot.
     fn begin(&mut self) -> Result<(), Silent> {
         self.reader = self.shared.node.feed.reader_from_here();
         self.shared.node.handle.overview(self.face.id)?;
@@ -191,7 +191,7 @@ impl<'a> TabWriter<'a> {
     fn within_limits(&self, mut overview: Overview) -> Overview {
         let most = TAB_FILES;
         if overview.files.len() > most {
-            // Own files end with this node's stay: they are to be counted in full.
+            // Own files end with this node's stay, so they must all be counted.
             overview.files.sort_by_key(|row| !row.own);
             overview.files.truncate(most);
         }
@@ -199,7 +199,7 @@ impl<'a> TabWriter<'a> {
         overview
     }
 
-    /// Takes one thing that there is to tell; sends and waits when there is none.
+    /// Handles the next thing to tell; if there is none, sends the frames and waits.
     fn go_on(&mut self) -> Result<(), Silent> {
         if self.due.is_empty() {
             match self.face.answers.try_recv() {
@@ -231,7 +231,7 @@ impl<'a> TabWriter<'a> {
             FeedItem::Notice(notice) => {
                 self.tell(&notice)?;
                 match *notice {
-                    // Another room has other members, files and an id of its own.
+                    // Another room has other members and files, and an id of its own.
                     Notice::Joined { .. } => return self.begin(),
                     Notice::FileOffered { .. } => self.offers = true,
                     Notice::DownloadStarted { .. } => {
@@ -263,7 +263,7 @@ impl<'a> TabWriter<'a> {
                 self.keep_moving(&mut list);
                 self.moving = !list.is_empty();
                 list.truncate(TAB_ROWS);
-                // Once more when all is quiet.
+                // Once more when everything has stopped.
                 if moved || self.moving {
                     return self.add(to_json(&Notice::Transfers { list }));
                 }
@@ -293,7 +293,7 @@ impl<'a> TabWriter<'a> {
                 self.add(event.to_string())
             }
             Answer::AskPassword { line, address, again, .. } => {
-                // Passwords come with the commands of a page: it gives this one anew with its own.
+                // A page's commands bring their passwords: it gives this one again with its own.
                 if !again {
                     self.add(to_json(&Notice::PasswordRequired { address, line: Some(line) }))?;
                 }
@@ -306,7 +306,7 @@ impl<'a> TabWriter<'a> {
     fn decline(&mut self) {
         let (handle, face) = (&self.shared.node.handle, self.face.id);
         for asked in self.asked.drain(..) {
-            // A node that has ended waits for no answer, and an answered question is no question.
+            // A node that has ended waits for no answer, and an answered question needs none.
             let _ = match asked {
                 AskedRows::Password(line) => handle.password(face, line, None),
                 AskedRows::Confirm(line) => handle.confirm(face, line, None),
@@ -314,8 +314,8 @@ impl<'a> TabWriter<'a> {
         }
     }
 
-    /// Leaves out what others fetched and fetch no more: it stands in the list for some seconds
-    /// after its last byte.
+    /// Leaves out uploads that have ended: they stay in the list for some seconds after their last
+    /// byte.
     fn keep_moving(&mut self, list: &mut Vec<TransferLine>) {
         let before = std::mem::take(&mut self.given);
         list.retain(|row| {
@@ -327,10 +327,10 @@ impl<'a> TabWriter<'a> {
         });
     }
 
-    /// Told from time to time.
+    /// What is told from time to time.
     fn tick(&mut self, now: Instant) -> Result<(), Silent> {
         if self.next_chunks <= now {
-            // While nothing moves there is no hurry to see that something begins to.
+            // While nothing moves, there is no hurry to notice that something starts to.
             self.next_chunks = now + if self.moving { CHUNKS } else { ROWS };
             for (file, served) in self.shared.node.library.all() {
                 let changes = served.chunks().changes();
@@ -401,14 +401,14 @@ impl<'a> TabWriter<'a> {
         if !self.frames.is_empty() {
             self.outlet.write(&self.frames)?;
             self.frames.clear();
-            // A long text is rare: its memory is not kept.
+            // Long texts are rare, so their memory is not kept.
             self.frames.shrink_to(BATCH_BYTES);
         }
         Ok(())
     }
 }
 
-/// The last `count` of these entries in the order of the room, of those before `before`.
+/// The last `count` of these entries in the room's order, of those before `before`.
 pub(super) fn said<'e>(
     entries: &'e mut Vec<Arc<Notice>>,
     before: Option<&str>,

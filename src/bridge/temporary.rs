@@ -1,7 +1,7 @@
 //! Temporary folders that are removed with their run, or by a later one if their run was killed.
 //!
-//! Each is private to this user and locked while its run lives; one that can be locked is left
-//! over.
+//! Each is private to this user and locked while its run lives; one that can be locked is a
+//! leftover.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -11,11 +11,11 @@ use tempfile::TempDir;
 
 use crate::sys::files::{is_mine, make_temporary_folder, open_folder};
 
-/// How the name of one for copies begins.
+/// Prefix of the name of one for copies.
 pub(super) const SHARED: &str = "klatch-shared-";
-/// Names that are looked at in the temporary folder.
+/// Most names checked in the temporary folder.
 const LOOKED_AT: usize = 16_384;
-/// Another run may take a folder that was just made for one that was left.
+/// Another run may take a folder that was just made for a leftover.
 const TRIES: usize = 8;
 
 /// Removed when dropped.
@@ -32,14 +32,14 @@ impl Temporary {
     }
 }
 
-/// Makes one in `base`, readable for nobody else, whose name begins like this.
+/// Makes one in `base`, readable for nobody else, with a name that begins so.
 pub(crate) fn make(base: &Path, prefix: &str) -> io::Result<Temporary> {
     let mut failed = io::Error::from(io::ErrorKind::NotFound);
     for _ in 0..TRIES {
         let folder = make_temporary_folder(base, prefix)?;
         let locked = open_folder(folder.path()).and_then(|lock| match lock.try_lock() {
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            // Where folders cannot be locked none is ever taken for one that was left.
+            // If folders cannot be locked, none is ever taken for a leftover.
             _ => fs::metadata(folder.path()).map(|_| lock),
         });
         match locked {
@@ -50,8 +50,8 @@ pub(crate) fn make(base: &Path, prefix: &str) -> io::Result<Temporary> {
     Err(failed)
 }
 
-/// Removes, by `remove`, those in `base` whose run was killed. What cannot be removed is nobody's
-/// loss but the disk's.
+/// Removes, by `remove`, those in `base` whose run was killed. What cannot be removed costs only
+/// disk space.
 pub(crate) fn clear(base: &Path, prefix: &str, remove: impl Fn(&Path) -> io::Result<()>) {
     for entry in fs::read_dir(base).into_iter().flatten().take(LOOKED_AT).flatten() {
         if !entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
@@ -81,7 +81,7 @@ mod tests {
         let held = make(base.path(), SHARED).unwrap();
         assert!(!POSIX || mode(held.path()) == 0o700);
         fs::write(held.path().join("a"), b"a").unwrap();
-        // As a run leaves it that is killed: nothing is removed, the lock is gone.
+        // As a killed run leaves it: nothing is removed, but the lock is gone.
         let killed = make(base.path(), SHARED).unwrap();
         fs::write(killed.path().join("b"), b"b").unwrap();
         let Temporary { folder, _lock } = killed;
@@ -94,7 +94,7 @@ mod tests {
             link(&mine, &linked);
         }
         clear(base.path(), SHARED, |folder| fs::remove_dir_all(folder));
-        // Elsewhere no folder is locked, and none taken for one that was left.
+        // Other systems lock no folder, so none is taken for a leftover.
         assert_eq!(left.exists(), !POSIX);
         assert!(held.path().join("a").exists() && mine.exists());
         assert!(!POSIX || linked.is_symlink());

@@ -28,19 +28,19 @@ use crate::router::swarm::FILE_MAX_BYTES;
 use crate::router::text::{is_control, is_format};
 use crate::sys::files::{free_bytes, make_private_folder};
 
-/// Bytes that copies of such files leave free on the disk.
+/// Bytes of the disk that copies of such files leave free.
 const SPARE_BYTES: u64 = 64 * 1024 * 1024;
-/// Files that pages give at once.
+/// Most files that pages upload at once.
 const UPLOADS: usize = 16;
 /// Bytes read and written at a time.
 const PIECE_BYTES: usize = 256 * 1024;
-/// Longest name that is offered, in bytes, as most file systems have it: what `send` finds on a
-/// disk is never longer.
+/// Longest name that is offered, in bytes, as in most file systems: what `send` finds on a disk is
+/// never longer.
 const NAME_MAX_BYTES: usize = 255;
-/// How often it is seen whether the page still waits.
+/// How often to check whether the page still waits.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Why a file was not taken.
+/// Why a file was not accepted.
 enum NotTaken {
     /// With this status.
     With(u16, Failure),
@@ -64,7 +64,7 @@ impl NotTaken {
     }
 }
 
-/// Takes a file; false when the connection must not be used again.
+/// Receives a file; false if the connection must not be used again.
 pub(super) fn receive(
     shared: &BridgeShared,
     client: &mut Client<'_>,
@@ -125,8 +125,8 @@ fn taken(
     offer(shared, client, &name, path)
 }
 
-/// The name to offer a file under: a browser gives the last component, and others make of it what
-/// is safe with them.
+/// The name under which to offer a file: a browser gives the last component, and others make it
+/// safe for themselves.
 fn offer_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let visible: String = last.chars().filter(|&c| !is_control(c) && !is_format(c)).collect();
@@ -135,7 +135,7 @@ fn offer_name(name: &str) -> Option<String> {
     is_name.then(|| cut(name, NAME_MAX_BYTES))
 }
 
-/// Bytes that are still to come of a file: nobody else counts on their place on the disk.
+/// Bytes of a file that are still to come: nobody else may count on their disk space.
 struct Coming<'a> {
     all: &'a AtomicU64,
     left: AtomicU64,
@@ -148,7 +148,7 @@ impl<'a> Coming<'a> {
         let coming = Self { all, left: AtomicU64::new(size) };
         let dir = &shared.share_dir;
         let free = match free_bytes(dir) {
-            // Where nobody knows, a copy for which there is no room fails as it is written.
+            // If the free space is unknown, a copy without space fails while it is written.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(coming),
             free => free.map_err(|error| NotTaken::disk("look at the folder", dir, &error))?,
         };
@@ -176,7 +176,7 @@ impl Drop for Coming<'_> {
     }
 }
 
-/// Writes a body into a file that goes when it is dropped.
+/// Writes a body into a file that is removed when dropped.
 fn stream(
     client: &mut Client<'_>,
     dir: &Path,
@@ -199,17 +199,17 @@ fn stream(
     Ok(copy)
 }
 
-/// Gives a copy its name in the folder, or with ` (2)` and so on where that is taken.
+/// Gives a copy its name in the folder, with ` (2)` and so on if that is taken.
 fn place(copy: NamedTempFile, dir: &Path, name: &str) -> Result<PathBuf, NotTaken> {
     let hidden = copy.into_temp_path();
     let placed = publish(&SystemDisk, &hidden, dir, (None, &safe_name(name)));
     let path = placed.map_err(|failed| NotTaken::disk("create", &failed.path, &failed.error))?;
-    // Nothing has the hidden name any more that could be removed with it.
+    // Nothing has the hidden name any more, so nothing needs removing.
     let _ = hidden.keep();
     Ok(path)
 }
 
-/// Offers a copy. Whatever comes in between, it goes unless it is offered in the end.
+/// Offers a copy. Whatever happens, it is removed unless it is offered in the end.
 fn offer(
     shared: &BridgeShared,
     client: &Client<'_>,
@@ -230,14 +230,14 @@ fn offer(
             Err(NotTaken::Gone)
         }
         Err(failure) => {
-            // There is nobody to tell that a copy stays behind; it is the person's own file.
+            // There is nobody to tell that a copy remains; it is the person's own file.
             let _ = fs::remove_file(&path);
             Err(NotTaken::With(500, failure))
         }
     }
 }
 
-/// Waits until a copy is offered; also says whether the page still waits for that.
+/// Waits until a copy is offered; also returns whether the page still waits for that.
 fn offered(face: &Face, client: &Client<'_>) -> Result<(FileLine, bool), Failure> {
     let ended = || Failure::new(Code::Cancelled, "klatch is ending");
     let (mut row, mut waiting) = (None, true);
@@ -258,11 +258,11 @@ fn offered(face: &Face, client: &Client<'_>) -> Result<(FileLine, bool), Failure
     }
 }
 
-/// Takes an offer back that nobody wants any more, and its copy with it.
+/// Withdraws an offer that nobody wants any more, and removes its copy.
 fn withdraw(shared: &BridgeShared, offer: EntryId, face: &Face) {
     let command = Command::Cancel { wanted: offer.to_string() };
     if shared.node.handle.command(face.id, 1, command).is_ok() {
-        // Not before the router has done it may the face go.
+        // The face must stay until the router has done it.
         while let Ok(answer) = face.answers.recv() {
             if matches!(answer, Answer::Reply { line: 1, .. }) {
                 return;

@@ -95,12 +95,12 @@ pub struct SayArgs {
 pub struct OneShot {
     /// What to do.
     pub task: Task,
-    /// It fails when this is over.
+    /// The one-shot fails after this time.
     pub within: Option<Duration>,
 }
 
 impl OneShot {
-    /// Whether what it fetches goes to stdout, and nothing else may.
+    /// Whether what it fetches goes to stdout, so that nothing else may.
     #[must_use]
     pub fn takes_stdout(&self) -> bool {
         matches!(&self.task, Task::Get { output: Some(output), .. } if is_stdout(output))
@@ -123,17 +123,17 @@ pub enum Task {
     Get {
         /// Names, ids or globs.
         names: Vec<String>,
-        /// Where they go, if not into the folder for downloads.
+        /// Where the files go, if not to the downloads folder.
         output: Option<OsString>,
-        /// Leave out what is there already.
+        /// Skip what is there already.
         skip_existing: bool,
     },
-    /// Say something; `None`: the lines of stdin.
+    /// Send a message; `None`: each line of stdin.
     Say(Option<String>),
 }
 
 impl OneShotCommand {
-    /// What it does, and where.
+    /// The task, and where.
     pub(super) fn parts(self) -> (OneShot, Vec<String>) {
         match self {
             Self::Send(SendArgs { paths, to, offered_as: name, until, within }) => {
@@ -142,7 +142,7 @@ impl OneShotCommand {
                 (OneShot { task: Task::Send { paths, name, until }, within }, to)
             }
             Self::Get(GetArgs { mut wanted, mut from, output, skip_existing, within }) => {
-                // The whole line that others were told to type is understood as well.
+                // The whole line that others told the user to type is accepted as well.
                 if let [program, next, ..] = wanted.as_slice()
                     && program == "klatch"
                     && is_invitation(next)
@@ -179,7 +179,7 @@ fn time_value(text: &str) -> Result<Duration, String> {
     };
     let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
     let seconds = number.parse::<u64>().ok().filter(|_| digits).and_then(|n| n.checked_mul(unit_s));
-    // Longer than a year means that nobody waits for it.
+    // More than a year means that nobody waits for it.
     let seconds = seconds.filter(|seconds| (1..=366 * 86_400).contains(seconds));
     seconds.map(Duration::from_secs).ok_or_else(|| "write a time such as 90s, 10m or 2h".into())
 }

@@ -9,8 +9,8 @@
 use super::hash;
 use super::noise::HandshakeHash;
 
-/// The first bytes of everything that is hashed, MACed or signed: the protocol, its major version,
-/// the kind. All labels have the same length, so that none is the beginning of another, and each
+/// The first bytes of everything that is hashed, MACed or signed: the protocol, its major version
+/// and the kind. All labels have the same length, so none is the beginning of another, and each
 /// names one kind in all of klatch.
 pub type Label = [u8; 24];
 
@@ -44,7 +44,7 @@ impl Side {
         }
     }
 
-    /// Its stable value.
+    /// Its fixed value.
     #[must_use]
     pub fn byte(self) -> u8 {
         self as u8
@@ -64,13 +64,13 @@ pub enum Role {
 }
 
 impl Role {
-    /// Its stable value.
+    /// Its fixed value.
     #[must_use]
     pub fn byte(self) -> u8 {
         self as u8
     }
 
-    /// The role with this value; none for one that this version does not know.
+    /// The role with this value, if this version knows it.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
         [Self::Session, Self::LaneFetch, Self::LaneServe].into_iter().find(|r| r.byte() == byte)
@@ -80,7 +80,7 @@ impl Role {
 /// The connection, and the side of it, that a tag, proof or signature is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Binding {
-    /// The side that *makes* it. Who checks passes the other side's.
+    /// The side that *makes* it. To check, pass the other side's binding.
     pub side: Side,
     /// What the connection is for.
     pub role: Role,
@@ -89,7 +89,7 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// The same connection with what the other side makes.
+    /// The same connection, for what the other side makes.
     #[must_use]
     pub fn other_side(self) -> Self {
         Self { side: self.side.other(), ..self }
@@ -105,28 +105,28 @@ impl Binding {
     }
 }
 
-/// The room's id, hashed for this connection: members of one room recognise each other by it,
-/// others learn nothing from it, for room ids are random.
+/// The room's id, hashed for this connection: members of one room recognise each other by it, and
+/// others learn nothing from it, because room ids are random.
 #[must_use]
 pub fn room_tag(binding: &Binding, room: &[u8; 32]) -> [u8; TAG_BYTES] {
     hash::digest(&[&binding.message(&ROOM_TAG, &[room])])
 }
 
-/// What a member signs to show itself in this connection and room.
+/// What a member signs to prove its identity in this connection and room.
 #[must_use]
 pub fn identity_message(binding: &Binding, room: &[u8; 32]) -> Vec<u8> {
     binding.message(&IDENTITY, &[room])
 }
 
-/// What a newcomer signs to show itself before it knows the room. `entrance` is the public key of
-/// the invitation that it brings, or zeros.
+/// What a newcomer signs to prove its identity before it knows the room. `entrance` is the public
+/// key of the invitation that it brings, or zeros.
 #[must_use]
 pub fn newcomer_message(binding: &Binding, entrance: &[u8; 32]) -> Vec<u8> {
     binding.message(&NEWCOMER, &[entrance])
 }
 
-/// Proof of knowing the secret of an invitation, which tells a stranger nothing: HMAC-SHA256 under
-/// `find`, which is made of that secret. First the guest's, then the member's.
+/// Proves knowledge of an invitation's secret, and tells a stranger nothing: HMAC-SHA256 under
+/// `find`, which is derived from the secret. The guest sends its proof first, then the member.
 #[must_use]
 pub fn find_proof(binding: &Binding, find: &[u8; 32]) -> [u8; TAG_BYTES] {
     hash::hmac(find, &binding.message(&FIND, &[]))
@@ -138,15 +138,15 @@ pub fn check_find_proof(binding: &Binding, find: &[u8; 32], proof: &[u8; TAG_BYT
     hash::check_hmac(find, &binding.message(&FIND, &[]), proof)
 }
 
-/// What the key of an invitation signs: its holder is in this connection, as `guest`.
+/// What an invitation's key signs: its holder is in this connection, as `guest`.
 #[must_use]
 pub fn guest_message(binding: &Binding, guest: &[u8; 32], invitation: &[u8; 32]) -> Vec<u8> {
     binding.message(&GUEST, &[guest, invitation])
 }
 
-/// OPAQUE's context (RFC 9807): an exchange that somebody in the middle passes on fails,
-/// as its two ends have different contexts. The newcomer is always the dialer and the role is in
-/// the prologue that `h` covers, so neither is repeated here.
+/// OPAQUE's context (RFC 9807): an exchange that a man in the middle relays fails, because its two
+/// ends have different contexts. The newcomer is always the dialer, and the role is in the prologue
+/// that `h` covers, so neither is repeated here.
 #[must_use]
 pub fn password_context(h: &HandshakeHash) -> Vec<u8> {
     [&PASSWORD[..], &h.0[..]].concat()
@@ -195,7 +195,7 @@ mod tests {
         let newcomer = newcomer_message(&binding(), &KEY);
         assert_ne!(newcomer, newcomer_message(&binding(), &[0; 32]));
         assert!(others().iter().all(|other| newcomer_message(other, &KEY) != newcomer));
-        // A newcomer's signature is no member's, though its fields have the same form.
+        // A newcomer's signature is not valid as a member's, though its fields have the same form.
         assert_ne!(newcomer, identity_message(&binding(), &KEY));
         let guest = guest_message(&binding(), &ROOM, &KEY);
         assert_ne!(guest, guest_message(&binding(), &KEY, &ROOM));

@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 /// Bytes of a SHA-256 block: what HMAC pads its key to.
 pub(super) const BLOCK_BYTES: usize = 64;
 
-/// SHA-256 of the parts, one after the other.
+/// SHA-256 of the parts, one after another.
 ///
-/// Nothing marks where a part ends: all but the last must have a fixed length, or a length that
-/// an earlier one tells, or two different lists would have one digest.
+/// Nothing marks where a part ends: each but the last must have a fixed length, or one given by an
+/// earlier part, or two different lists could have the same digest.
 #[must_use]
 pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Hasher::default();
@@ -20,7 +20,7 @@ pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
     hasher.finish()
 }
 
-/// SHA-256 of what comes piece by piece.
+/// SHA-256 of data that come piece by piece.
 #[derive(Default)]
 pub(super) struct Hasher(Sha256);
 
@@ -30,7 +30,7 @@ impl Hasher {
         self.0.update(bytes);
     }
 
-    /// The digest of everything taken in; begins anew.
+    /// The digest of everything taken in; then starts afresh.
     pub(super) fn finish(&mut self) -> [u8; 32] {
         self.0.finalize_reset().into()
     }
@@ -49,8 +49,8 @@ pub fn check_hmac(key: &[u8; 32], message: &[u8], tag: &[u8; 32]) -> bool {
 }
 
 fn keyed(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
-    // HMAC itself pads a short key with zeros to a block; a whole block is a key that cannot be
-    // refused for its length.
+    // HMAC itself pads a short key with zeros to a block; a whole block is a key whose length
+    // cannot be refused.
     let mut block = Zeroizing::new([0; BLOCK_BYTES]);
     for (slot, byte) in block.iter_mut().zip(key) {
         *slot = *byte;

@@ -28,7 +28,7 @@ impl Identity {
         Self(SigningKey::from_bytes(&seed))
     }
 
-    /// The identity kept as `seed` (RFC 8032, 5.1.5: any 32 bytes are a private key).
+    /// The identity saved as `seed` (RFC 8032, 5.1.5: any 32 bytes are a private key).
     #[must_use]
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self(SigningKey::from_bytes(&Zeroizing::new(seed)))
@@ -62,8 +62,8 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Whether `signature` is one of `message` by the holder of `public`, verified strictly: false
-/// too for a key that is no curve point or has small order, and for a malleated signature.
+/// Whether the holder of `public` signed `message` with `signature`, verified strictly: also false
+/// for a key that is no curve point or has small order, and for a malleated signature.
 #[must_use]
 pub fn verify(public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
     let signature = Signature::from_bytes(signature);

@@ -18,7 +18,7 @@ const FIND: &[u8] = b"klatch find 1";
 const KEY: &[u8] = b"klatch invitation key 1";
 const FIND_HASH: &[u8] = b"klatch find hash 1\0";
 
-/// What a guest holds. Wiped when dropped, never printed.
+/// What a guest has. Wiped when dropped, never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InviteSecret(Zeroizing<[u8; SECRET_BYTES]>);
 
@@ -35,19 +35,19 @@ impl InviteSecret {
         &self.0
     }
 
-    /// By this key guest and member find out that they mean the same invitation.
+    /// With this key guest and member find out that they mean the same invitation.
     #[must_use]
     pub fn find_key(&self) -> FindKey {
         FindKey(Zeroizing::new(hash::hmac(&self.key(), FIND)))
     }
 
-    /// The key pair of the invitation: its possession proves possession of the invitation.
+    /// The key pair of the invitation: holding it proves holding the invitation.
     #[must_use]
     pub fn identity(&self) -> Identity {
         Identity::from_seed(hash::hmac(&self.key(), KEY))
     }
 
-    /// As the key of an HMAC, which pads a shorter one with zeros (RFC 2104).
+    /// As the key of an HMAC, which pads short keys with zeros (RFC 2104).
     fn key(&self) -> Zeroizing<[u8; 32]> {
         let mut key = Zeroizing::new([0; 32]);
         key[..SECRET_BYTES].copy_from_slice(&self.0[..]);
@@ -66,7 +66,7 @@ impl fmt::Debug for InviteSecret {
 pub struct FindKey(Zeroizing<[u8; 32]>);
 
 impl FindKey {
-    /// The key that a member told.
+    /// The key as received from a member.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))

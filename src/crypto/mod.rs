@@ -5,7 +5,7 @@
 //! nothing can be replayed elsewhere. Secrets are never printed. Identities, passwords, password
 //! data and the secrets of invitations are wiped when dropped; copies inside dependencies (snow's
 //! chaining key, buffers of the wire) are not. Each dependency is used in one file (snow in `noise`
-//! and `primitives`, zeroize wherever a secret is kept) and none appears in a signature: the rest
+//! and `primitives`, zeroize wherever a secret is kept), and none appears in a signature: the rest
 //! of klatch sees plain arrays.
 //!
 //! Deliberately absent: a choice of algorithms (the protocol's major version fixes them), and any

@@ -2,7 +2,7 @@
 //!
 //! Two messages without payloads, `e` and `e, ee`, give both sides two keys and one handshake hash.
 //! NN authenticates neither side; [`super::binding`] ties identities to the channel. Each direction
-//! then numbers its records: one that is altered, repeated, dropped or reordered does not open.
+//! then numbers its records: one that was altered, repeated, dropped or reordered does not open.
 //! There is no rekeying: a channel that has used up its numbers is replaced.
 
 use std::fmt;
@@ -13,11 +13,11 @@ use zeroize::Zeroize;
 
 use super::primitives::{Primitives, RecordKey};
 
-/// Bytes by which a sealed record is longer than what it carries.
+/// How many bytes a sealed record is longer than its content.
 pub const TAG_BYTES: usize = 16;
-/// Bytes of a sealed record at most (Noise specification, 3).
+/// Most bytes of a sealed record (Noise specification, 3).
 pub const RECORD_MAX_BYTES: usize = 65_535;
-/// Bytes that one record can carry at most.
+/// Most bytes that one record can carry.
 pub const RECORD_MAX_PLAIN_BYTES: usize = RECORD_MAX_BYTES - TAG_BYTES;
 /// Bytes of the dialer's handshake message, `e`.
 pub const DIALER_MESSAGE_BYTES: usize = 32;
@@ -26,7 +26,7 @@ pub const LISTENER_MESSAGE_BYTES: usize = 48;
 
 const PROTOCOL: &str = "Noise_NN_25519_AESGCM_SHA256";
 
-/// Why a handshake or a channel came to its end.
+/// Why a handshake or a channel ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NoiseError {
     /// A call out of turn: writing when reading is due, or continuing after a failure.
@@ -35,7 +35,7 @@ pub enum NoiseError {
     /// The peer's handshake message is not one, or belongs to another prologue.
     #[error("the peer's handshake message does not fit; does it run the same version of klatch?")]
     BadHandshake,
-    /// A record that was altered, repeated, left out or out of order, or is none.
+    /// A record that was altered, repeated, omitted or reordered, or is none.
     #[error("a record from the peer was altered or is out of order; close the connection")]
     BadRecord,
     /// More than a record can carry.
@@ -53,26 +53,26 @@ pub enum NoiseError {
     /// All record numbers of a direction are used (2^64 - 1).
     #[error("the connection has used up its record numbers; connect again")]
     Exhausted,
-    /// The library refused what it never should.
+    /// The library refused what it should always accept.
     #[error("the encrypted channel failed inside klatch; please report this")]
     Internal,
 }
 
-/// The hash over both ephemeral keys and the prologue: the name of one channel (Noise
-/// specification, 11.2). No secret, but nobody can bring about a second channel with it.
+/// The hash over both ephemeral keys and the prologue: it names one channel (Noise specification,
+/// 11.2). It is not secret, but nobody can create a second channel with the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HandshakeHash(pub [u8; 32]);
 
-/// A handshake under way. The dialer writes, then reads; the listener reads, then writes.
+/// A handshake in progress. The dialer writes, then reads; the listener reads, then writes.
 ///
-/// It ends with its first error: what follows is [`NoiseError::OutOfTurn`].
+/// The first error ends it: any further call is [`NoiseError::OutOfTurn`].
 pub struct Handshake {
     /// None after a failure.
     state: Option<HandshakeState>,
 }
 
 impl Handshake {
-    /// The dialer's side. Both sides must give the same `prologue`: what they agreed in clear.
+    /// The dialer's side. Both sides must pass the same `prologue`: what they agreed in clear.
     ///
     /// # Errors
     /// [`NoiseError::Internal`] only.
@@ -110,7 +110,7 @@ impl Handshake {
         Ok(needed)
     }
 
-    /// Takes in the other side's message, all of it and nothing else.
+    /// Takes the other side's message, all of it and nothing else.
     ///
     /// # Errors
     /// [`NoiseError::OutOfTurn`]; [`NoiseError::BadHandshake`] for a message of another length,
@@ -123,7 +123,7 @@ impl Handshake {
         Ok(())
     }
 
-    /// Ends the handshake: the two directions, each for one thread, and the channel's name.
+    /// Ends the handshake; gives the two directions, each for one thread, and the channel's hash.
     ///
     /// # Errors
     /// [`NoiseError::OutOfTurn`] before both messages have passed.
@@ -131,7 +131,7 @@ impl Handshake {
         let state = self.state.filter(HandshakeState::is_handshake_finished);
         let mut state = state.ok_or(NoiseError::OutOfTurn)?;
         let h = state.get_handshake_hash().try_into().map_err(|_| NoiseError::Internal)?;
-        // The first key is for what the dialer seals (Noise specification, 5.2).
+        // The first key is for the dialer's records (Noise specification, 5.2).
         let (mut dialers, mut listeners) = state.dangerously_get_raw_split();
         let keys = (RecordKey::new(&dialers), RecordKey::new(&listeners));
         dialers.zeroize();
@@ -150,20 +150,20 @@ impl fmt::Debug for Handshake {
     }
 }
 
-/// The sending direction of a channel. It is the only owner of its record counter, so no number
-/// is ever used twice.
+/// The sending direction of a channel. Only it owns its record counter, so no number is ever used
+/// twice.
 pub struct Sealer {
     key: RecordKey,
     next: u64,
 }
 
 impl Sealer {
-    /// Seals the next record where it lies: all of `record` but its last [`TAG_BYTES`], which are
-    /// room for its tag. Allocates nothing.
+    /// Seals the next record in place: all of `record` except its last [`TAG_BYTES`], which are
+    /// room for the tag. Allocates nothing.
     ///
     /// # Errors
     /// [`NoiseError::TooLong`] above [`RECORD_MAX_PLAIN_BYTES`]; [`NoiseError::SmallBuffer`];
-    /// [`NoiseError::Exhausted`]. Nothing is sealed then, and no number used.
+    /// [`NoiseError::Exhausted`]. Then nothing is sealed and no number used.
     pub fn seal(&mut self, record: &mut [u8]) -> Result<(), NoiseError> {
         let needed = TAG_BYTES;
         let bytes =
@@ -187,13 +187,13 @@ pub struct Opener {
 
 impl Opener {
     /// Opens the next record, which begins at `from` and ends with `room`, into the beginning of
-    /// `room`, and gives the length of what it carried: so records that lie one behind the other
-    /// are joined while they are opened. Allocates nothing.
+    /// `room`, and returns the length of its content; so adjacent records are joined as they are
+    /// opened. Allocates nothing.
     ///
     /// # Errors
-    /// [`NoiseError::BadRecord`] if it is not the next record as the peer sealed it: the channel
-    /// cannot go on without that record, so close the connection. The counter stays, so garbage
-    /// does not shift it, and `room` holds nothing of the record. [`NoiseError::Exhausted`].
+    /// [`NoiseError::BadRecord`] if it is not the peer's next record: the channel cannot go on
+    /// without that, so close the connection. The counter stays, so garbage does not shift it, and
+    /// `room` contains nothing of the record. [`NoiseError::Exhausted`].
     pub fn open(&mut self, room: &mut [u8], from: usize) -> Result<usize, NoiseError> {
         let sealed = room.len().checked_sub(from).ok_or(NoiseError::BadRecord)?;
         if !(TAG_BYTES..=RECORD_MAX_BYTES).contains(&sealed) {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     fn open(opener: &mut Opener, sealed: &[u8]) -> Result<Vec<u8>, NoiseError> {
-        // Not at the beginning, as where records are joined.
+        // Not at the beginning, as when records are joined.
         let mut room = [&[7; 18], sealed].concat();
         let length = opener.open(&mut room, 18)?;
         room.truncate(length);

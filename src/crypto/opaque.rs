@@ -44,35 +44,35 @@ pub const THIRD_BYTES: usize = 64;
 const LABEL: &[u8] = b"klatch password data 1\0";
 
 /// Argon2id (RFC 9106) with 64 MiB, three passes, one lane: the second of the RFC's recommended
-/// settings but for the lanes. Fixed by the protocol's major version, as every newcomer must
-/// compute what the one who set the password did.
+/// settings except for the lanes. Fixed by the protocol's major version, as every newcomer must
+/// compute the same as the member that set the password.
 const STRETCHING: Params = match Params::new(64 * 1024, 3, 1, None) {
     Ok(params) => params,
     Err(_) => panic!("these parameters are within Argon2's bounds; the compiler checks it"),
 };
 
-/// Why password data were not made, or an exchange failed.
+/// Why password data could not be made, or an exchange failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum OpaqueError {
-    /// The password is not the room's, or the exchange was tampered with: nobody can tell which.
+    /// The password is wrong, or the exchange was tampered with: nobody can tell which.
     #[error("wrong password; ask a member of the room for the right one")]
     Wrong,
     /// A message that no honest peer sends.
     #[error("the peer sent a password message that is none; it may run another program")]
     Malformed,
-    /// Bytes that are no password data.
+    /// Bytes that are not password data.
     #[error("the password data that a member sent are damaged; join through another member")]
     Damaged,
-    /// The library refused what it never should.
+    /// The library refused what it should always accept.
     #[error("the password could not be processed; please report this")]
     Internal,
 }
 
-/// What members keep of a room's password: enough to check it, and to guess at it offline, so it
-/// goes to members only. Any member can admit with it.
+/// What members keep of a room's password: enough to check it, and to guess it offline, so only
+/// members get it. Any member can admit with it.
 ///
-/// Wiped when dropped, never printed. In boxes, because moving it must leave no copy behind, and
-/// because events that may carry one are many.
+/// Wiped when dropped, never printed. Boxed, because moving it must leave no copy behind, and
+/// because many events have room for one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordData {
     setup: Box<Zeroizing<[u8; SETUP_BYTES]>>,
@@ -98,10 +98,10 @@ impl PasswordData {
         })
     }
 
-    /// The data whose parts a member sent.
+    /// The data in the parts that a member sent.
     ///
     /// # Errors
-    /// [`OpaqueError::Damaged`] if they have another length or are no valid keys.
+    /// [`OpaqueError::Damaged`] if a length is wrong or they are not valid keys.
     pub fn from_bytes(setup: &[u8], registration: &[u8]) -> Result<Self, OpaqueError> {
         let setup = setup.try_into().map_err(|_| OpaqueError::Damaged)?;
         let registration = registration.try_into().map_err(|_| OpaqueError::Damaged)?;
@@ -144,14 +144,14 @@ impl fmt::Debug for PasswordData {
     }
 }
 
-/// The newcomer's end of an exchange. One use tests one password once.
+/// The newcomer's end of an exchange. Each use tests one password once.
 pub struct Joiner {
     password: Password,
     state: ClientLogin<Suite>,
 }
 
 impl Joiner {
-    /// Begins; gives the first message, of [`FIRST_BYTES`].
+    /// Begins; returns the first message, of [`FIRST_BYTES`].
     ///
     /// # Errors
     /// [`OpaqueError::Internal`] only.
@@ -162,9 +162,9 @@ impl Joiner {
         Ok((Self { password: password.clone(), state: start.state }, first))
     }
 
-    /// Checks the member's message and gives the third, of [`THIRD_BYTES`]: from here on the
-    /// newcomer knows that the other end of this very connection keeps data of this password.
-    /// Slow on purpose: about 0.1 s and 64 MiB.
+    /// Checks the member's message and returns the third, of [`THIRD_BYTES`]: now the newcomer
+    /// knows that the other end of this very connection has data of this password. Slow on purpose:
+    /// about 0.1 s and 64 MiB.
     ///
     /// # Errors
     /// [`OpaqueError::Wrong`]; [`OpaqueError::Malformed`] for bytes that are no second message.
@@ -219,7 +219,7 @@ impl Admitter {
         Ok((Self { state: start.state, context }, second))
     }
 
-    /// Checks the third message: if it holds, the other end of this very connection knows the
+    /// Checks the third message: if it is valid, the other end of this very connection knows the
     /// password.
     ///
     /// # Errors
@@ -242,14 +242,14 @@ struct Suite;
 
 impl CipherSuite for Suite {
     type OprfCs = Ristretto255;
-    // The hash of ristretto255's suite (RFC 9497, 4.1): SHA-512, of the generation that opaque-ke
-    // is built on, which is not that of our sha2.
+    // The hash of ristretto255's suite (RFC 9497, 4.1): SHA-512 from the crate generation that
+    // opaque-ke is built on, which is older than our sha2.
     type KeyExchange = TripleDh<Ristretto255, <Ristretto255 as voprf::CipherSuite>::Hash>;
     type Ksf = Stretch;
 }
 
-/// A stretching function of its own, so that the library's weaker default cannot be used by
-/// leaving out a parameter.
+/// A stretching function of our own, so that leaving out a parameter cannot select the library's
+/// weaker default.
 #[derive(Default)]
 struct Stretch;
 
@@ -262,7 +262,7 @@ impl Ksf for Stretch {
     }
 }
 
-/// The system's random numbers for opaque-ke's generation of the `rand` traits.
+/// The system's random numbers, for the version of the `rand` traits that opaque-ke uses.
 struct SystemRandom;
 
 impl RngCore for SystemRandom {
@@ -289,10 +289,10 @@ impl CryptoRng for SystemRandom {}
 impl From<ProtocolError> for OpaqueError {
     fn from(error: ProtocolError) -> Self {
         match error {
-            // A reflected value is our own first message, sent back by who does not know better.
+            // A reflected value is our own first message, sent back by a peer without the password.
             ProtocolError::InvalidLoginError | ProtocolError::ReflectedValueError => Self::Wrong,
             ProtocolError::SerializationError | ProtocolError::SizeError { .. } => Self::Malformed,
-            // Points that are no points are found while parsing, by the OPRF's library.
+            // Invalid points are found while parsing, by the OPRF library.
             ProtocolError::LibraryError(InternalError::OprfError(_)) => Self::Malformed,
             ProtocolError::LibraryError(_) | ProtocolError::Custom(_) => Self::Internal,
         }
@@ -303,7 +303,7 @@ fn in_context(context: &[u8]) -> ServerLoginParameters<'_, '_> {
     ServerLoginParameters { context: Some(context), identifiers: Identifiers::default() }
 }
 
-/// The message if it has its kind's length: the library takes no notice of what follows one.
+/// The message if it has its kind's length: the library ignores anything after it.
 fn sized<const N: usize>(message: &[u8]) -> Result<&[u8], OpaqueError> {
     if message.len() == N { Ok(message) } else { Err(OpaqueError::Malformed) }
 }
@@ -324,7 +324,7 @@ mod tests {
     const ROOM: [u8; 32] = [1; 32];
     const H: HandshakeHash = HandshakeHash([2; 32]);
 
-    /// Made once, as it is slow.
+    /// Made once, because that is slow.
     static DATA: LazyLock<PasswordData> =
         LazyLock::new(|| PasswordData::new(&password(), &ROOM).unwrap());
 
@@ -345,7 +345,7 @@ mod tests {
         assert_eq!(third.len(), THIRD_BYTES);
         assert_eq!(admitter.verify(&third), Ok(()));
 
-        // A proof for this exchange is good for no other.
+        // A proof for this exchange is not valid in another.
         let (_, first) = Joiner::start(&password()).unwrap();
         let (admitter, _) = Admitter::respond(&bobs, &ROOM, &first, &H).unwrap();
         assert_eq!(admitter.verify(&third), Err(OpaqueError::Wrong));
@@ -360,7 +360,7 @@ mod tests {
         assert_eq!(admitter.verify(&[0; THIRD_BYTES]), Err(OpaqueError::Wrong));
     }
 
-    /// Eve passes the messages of her two connections on: the ends have different contexts.
+    /// Eve relays the messages between her two connections: the ends have different contexts.
     #[test]
     fn an_exchange_passed_on_to_another_connection_fails() {
         let (joiner, first) = Joiner::start(&password()).unwrap();

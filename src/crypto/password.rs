@@ -11,22 +11,22 @@ use zeroize::Zeroizing;
 
 use super::random;
 
-/// Characters of a password at least.
+/// Fewest characters of a password.
 pub const MIN_CHARACTERS: usize = 8;
-/// Bytes of a password at most, in UTF-8 and normal form C: a bound, not advice.
+/// Most bytes of a password, in UTF-8 and normal form C: a bound, not advice.
 pub const MAX_BYTES: usize = 1_024;
 
 /// Normalising to form C makes UTF-8 at most three times as long (Unicode's FAQ on
 /// normalization).
 const MAX_EXPANSION: usize = 3;
 
-/// Characters that are hard to confuse, read or heard: no `l`, `o`, `0`, `1`. Each is worth five
-/// bits.
+/// Characters that are hard to confuse, whether read or heard: no `l`, `o`, `0`, `1`. Each is worth
+/// five bits.
 const ALPHABET: [u8; 32] = *b"abcdefghijkmnpqrstuvwxyz23456789";
 const GROUPS: usize = 4;
 const GROUP_LETTERS: usize = 4;
 
-/// Why a text is no password.
+/// Why a text is not a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PasswordError {
     /// It has fewer than [`MIN_CHARACTERS`].
@@ -41,25 +41,25 @@ pub enum PasswordError {
         /// How many it has.
         bytes: usize,
     },
-    /// It has a character that nobody means to type, such as a tab or a line break.
+    /// It has a character that nobody types on purpose, such as a tab or a line break.
     #[error("the password has a control character; leave it out")]
     ControlCharacter,
 }
 
-/// A password in Unicode normal form C (so that two keyboards' ways to write `é` are one), of
-/// [`MIN_CHARACTERS`] or more and without control characters.
+/// A password in Unicode normal form C (so that two keyboards' encodings of `é` are the same), of
+/// at least [`MIN_CHARACTERS`] and without control characters.
 ///
 /// Wiped when dropped, never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// The password that was typed; nothing is trimmed.
+    /// The password as typed; nothing is trimmed.
     ///
     /// # Errors
     /// [`PasswordError`]: too short, too long, or with a control character.
     pub fn new(typed: &str) -> Result<Self, PasswordError> {
-        // A string that grew would leave parts of the password behind in memory.
+        // A string that grows would leave parts of the password behind in memory.
         let room = typed.len().saturating_mul(MAX_EXPANSION);
         let mut password = Zeroizing::new(String::with_capacity(room));
         password.extend(typed.nfc());
@@ -75,7 +75,7 @@ impl Password {
         }
     }
 
-    /// The password itself, for showing a suggested one. Never log it.
+    /// The password itself, for showing a suggestion. Never log it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -88,8 +88,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A random password of 80 bits that is easily read out and typed, such as
-/// `k7pw-x2mf-9acd-tq5h`.
+/// A random password of 80 bits that is easy to read out and type, such as `k7pw-x2mf-9acd-tq5h`.
 #[must_use]
 pub fn suggest() -> Password {
     let drawn = Zeroizing::new(random::random::<{ GROUPS * GROUP_LETTERS }>());
@@ -98,7 +97,7 @@ pub fn suggest() -> Password {
         if index > 0 && index % GROUP_LETTERS == 0 {
             text.push('-');
         }
-        // The remainder is below the alphabet's length, which divides 256: no letter is likelier.
+        // The alphabet's length divides 256, so every letter is equally likely.
         text.push(char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
     }
     Password(text)
@@ -122,7 +121,7 @@ mod tests {
         assert_eq!(error.to_string(), "the password has 1 character; at least 8 are needed");
         assert_eq!(Password::new("1234567"), Err(PasswordError::TooShort { characters: 7 }));
         assert!(Password::new("12345678").is_ok());
-        // Eight as typed, four when normalised.
+        // Eight characters as typed, four when normalised.
         let error = PasswordError::TooShort { characters: 4 };
         assert_eq!(Password::new("e\u{301}e\u{301}e\u{301}e\u{301}"), Err(error));
     }
@@ -146,7 +145,7 @@ mod tests {
         assert_ne!(Password::new("Caf\u{e9} noir").unwrap(), composed);
     }
 
-    /// These make three times as many bytes: the most that there is.
+    /// These become three times as many bytes, which is the maximum.
     #[test]
     fn normalising_never_outgrows_the_string() {
         for typed in ["\u{1d160}".repeat(64), "\u{fb2c}".repeat(64), "\u{390}".repeat(64)] {

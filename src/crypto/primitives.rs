@@ -2,7 +2,7 @@
 //! 800-38D) by ring, which is the fastest, SHA-256, and the system's random numbers. There are no
 //! others.
 //!
-//! Some calls of snow's traits cannot return an error; given something impossible (a length that
+//! Some calls of snow's traits cannot return an error; if given something impossible (a length that
 //! snow never passes) they do nothing or return 0 bytes, which [`super::noise`] refuses.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
@@ -54,7 +54,7 @@ impl Random for SnowRandom {
     }
 }
 
-/// A key pair; of zeros until snow generates one.
+/// A key pair; zeros until snow generates one.
 struct X25519 {
     secret: StaticSecret,
     public: PublicKey,
@@ -101,8 +101,8 @@ impl Dh for X25519 {
         self.secret.as_bytes()
     }
 
-    /// snow passes buffers as long as its longest keys; we use the beginning. A public
-    /// key that forces the secret to be zero is refused, as RFC 7748, 6.1 allows.
+    /// snow passes buffers as long as its longest keys; we use the beginning. A public key that
+    /// forces the secret to be zero is refused, as RFC 7748, 6.1 allows.
     fn dh(&self, pubkey: &[u8], out: &mut [u8]) -> Result<(), Error> {
         let theirs = PublicKey::from(*pubkey.first_chunk::<32>().ok_or(Error::Dh)?);
         let shared = self.secret.diffie_hellman(&theirs);
@@ -148,7 +148,7 @@ impl Hash for Sha256 {
 struct AesGcm(Option<LessSafeKey>);
 
 impl AesGcm {
-    /// Encrypts in place and appends the tag; none where `out` is too short or there is no key.
+    /// Encrypts in place and appends the tag; `None` if `out` is too short or there is no key.
     fn seal(&self, nonce: u64, authtext: &[u8], plain: &[u8], out: &mut [u8]) -> Option<usize> {
         let key = self.0.as_ref()?;
         let (body, rest) = out.split_at_mut_checked(plain.len())?;
@@ -174,9 +174,9 @@ impl AesGcm {
     }
 }
 
-/// The key of one direction of a channel whose handshake is over: seals and opens records where
-/// they lie, which snow's own transport, with a copy of each, does not. Boxed: half a kilobyte that
-/// moves from function to function would cost the stack of every idle link that each time.
+/// The key of one direction of a channel whose handshake is over. It seals and opens records in
+/// place, whereas snow's own transport copies each. Boxed, because moving half a kilobyte through
+/// several functions would cost that much stack each time, in every idle link.
 pub(super) struct RecordKey(Box<LessSafeKey>);
 
 impl RecordKey {
@@ -186,7 +186,7 @@ impl RecordKey {
         Some(Self(Box::new(LessSafeKey::new(key))))
     }
 
-    /// Seals all of `record` but its last [`TAG_BYTES`], which the tag takes.
+    /// Seals all of `record` except its last [`TAG_BYTES`], which are for the tag.
     pub(super) fn seal(&self, number: u64, record: &mut [u8]) -> Option<()> {
         let (body, tag_slot) = record.split_last_chunk_mut::<TAG_BYTES>()?;
         let sealed = self.0.seal_in_place_separate_tag(noise_nonce(number), Aad::empty(), body);
@@ -195,7 +195,7 @@ impl RecordKey {
     }
 
     /// Opens the record that begins at `from` and ends with `room`, into the beginning of `room`;
-    /// gives its length. Nothing of a record that does not open stays readable.
+    /// returns its length. If it does not open, nothing of it stays readable.
     pub(super) fn open(&self, number: u64, room: &mut [u8], from: usize) -> Option<usize> {
         let opened = self.0.open_within(noise_nonce(number), Aad::empty(), room, from..);
         opened.ok().map(|plain| plain.len())
@@ -302,7 +302,7 @@ mod tests {
         if initiator { builder.build_initiator() } else { builder.build_responder() }.unwrap()
     }
 
-    /// The vector of this protocol in cacophony's set, which all implementations are held to.
+    /// This protocol's vector from the cacophony set, against which all implementations are tested.
     #[test]
     fn handshakes_match_the_noise_test_vector() {
         let init = "893e28b9dc6ca8d611ab664754b8ceb7bac5117349a4439a6b0569da977c464a";

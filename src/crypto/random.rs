@@ -9,10 +9,9 @@ pub fn random<const N: usize>() -> [u8; N] {
 }
 
 /// Fills `out` from the operating system's cryptographic generator.
-///
-/// Where the system has none (no known one fails once it is running) the process is aborted with
-/// a sentence on stderr: every key would be guessable, and no caller could do anything better
-/// with an error. A panic would not do, for it ends one thread and leaves the others running.
+/// If the system has none (no known one fails once it is running), the process is aborted with a
+/// sentence on stderr: every key would be guessable, and no caller could do anything better with an
+/// error. A panic would not do, because it ends one thread and leaves the others running.
 pub fn fill(out: &mut [u8]) {
     if let Err(error) = getrandom::fill(out) {
         abort(&error);

@@ -1,7 +1,7 @@
-//! All changes that partial files make to a disk, so that tests can simulate a full or broken disk,
-//! or a power failure.
+//! All changes that partial files make to a disk, so that tests can simulate one that is full or
+//! broken, or a power failure.
 //!
-//! Reads go to the file directly, because they cannot lose anything.
+//! Reads go directly to the file, because they cannot lose anything.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use crate::sys::files::{self, Facts, Owner, Positional};
 
-/// The changes that partial files need. Every method does what the system does.
+/// The changes that partial files need. Every default method does what the system does.
 pub trait Disk: Debug + Send + Sync {
     /// Creates a file that does not exist yet, for reading and writing.
     ///
@@ -21,7 +21,7 @@ pub trait Disk: Debug + Send + Sync {
         OpenOptions::new().read(true).write(true).create_new(true).open(path)
     }
 
-    /// Writes a first part of `bytes` at `offset`; says how many.
+    /// Writes some of `bytes` at `offset`, from the first on; returns how many.
     ///
     /// # Errors
     /// The system's error.
@@ -29,7 +29,7 @@ pub trait Disk: Debug + Send + Sync {
         file.write_at(bytes, offset)
     }
 
-    /// Reads what is at `offset`, as much as comes; says how much.
+    /// Reads what is at `offset`, as much as comes; returns how much.
     ///
     /// # Errors
     /// The system's error.
@@ -37,17 +37,17 @@ pub trait Disk: Debug + Send + Sync {
         file.read_at(space, offset)
     }
 
-    /// Reserves space for a part of a file that is about to be written; the file looks the same as
-    /// before. A system that need not find space page by page writes with less work. Does nothing
-    /// where that is not possible.
+    /// Reserves space for a part of a file that is about to be written, without changing its
+    /// content. Writing is then cheaper, as the system need not find space page by page. Does
+    /// nothing where that is not possible.
     ///
     /// # Errors
-    /// The system's error, also when this disk cannot do it.
+    /// The system's error, also if this disk cannot do it.
     fn take_room(&self, file: &File, offset: u64, bytes: u64) -> io::Result<()> {
         files::take_room(file, offset, bytes)
     }
 
-    /// Cuts a file off, or makes it longer by a hole.
+    /// Shortens a file, or extends it by a hole.
     ///
     /// # Errors
     /// The system's error.
@@ -55,8 +55,8 @@ pub trait Disk: Debug + Send + Sync {
         file.set_len(len)
     }
 
-    /// Returns once what was written to a file would outlive a loss of power. After an error
-    /// nobody knows what of it does, even if it can still be read (P. Rebello et al., "Can
+    /// Returns once what was written to a file would survive a loss of power. After an error nobody
+    /// knows how much of it would, even if it can still be read (P. Rebello et al., "Can
     /// Applications Recover from fsync Failures?", USENIX ATC 2020).
     ///
     /// # Errors
@@ -73,23 +73,23 @@ pub trait Disk: Debug + Send + Sync {
         files::sync_folder(folder)
     }
 
-    /// Gives a file another name in one step, which must not exist: nothing is ever replaced.
+    /// Renames a file in one step. The new name must not exist: nothing is ever replaced.
     ///
     /// # Errors
-    /// The system's error, also when this disk cannot do it.
+    /// The system's error, also if this disk cannot do it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         files::rename_new(from, to)
     }
 
-    /// Gives a file a second name, which must not exist.
+    /// Gives a file a second name, which must not exist yet.
     ///
     /// # Errors
-    /// The system's error, also when this disk cannot do it.
+    /// The system's error, also if this disk cannot do it.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::hard_link(from, to)
     }
 
-    /// Gives a file another name, in the place of the file that has it.
+    /// Renames a file, replacing the file that has that name.
     ///
     /// # Errors
     /// The system's error.
@@ -97,15 +97,15 @@ pub trait Disk: Debug + Send + Sync {
         fs::rename(from, to)
     }
 
-    /// Holds a file against other programs, if none holds it.
+    /// Locks a file against other programs, unless one has it locked.
     ///
     /// # Errors
-    /// That somebody does, or what the system says, also that this disk cannot do it.
+    /// That another program has it locked, or the system's error, also if this disk cannot do it.
     fn try_lock(&self, file: &File) -> Result<(), TryLockError> {
         file.try_lock()
     }
 
-    /// To whom a file belongs.
+    /// Who owns a file.
     ///
     /// # Errors
     /// The system's error.
@@ -113,20 +113,20 @@ pub trait Disk: Debug + Send + Sync {
         Ok(Facts::of(file)?.owner)
     }
 
-    /// Says when a file was last changed.
+    /// Sets the time of a file's last change.
     ///
     /// # Errors
-    /// The system's error, also when this disk or another owner does not allow it.
+    /// The system's error, also if this disk or another owner does not allow it.
     fn set_modified(&self, file: &File, time: SystemTime) -> io::Result<()> {
         file.set_modified(time)
     }
 
-    /// Whether a file can have this length here, as far as that is known without trying.
+    /// Checks whether a file can have this length here, as far as that is known without trying.
     ///
     /// # Errors
     /// That it cannot.
     fn reaches(&self, mut file: &File, len: u64) -> io::Result<()> {
-        // Nothing reads or writes where the file's own position is.
+        // The file's own position is not used for reading or writing.
         let sought = file.seek(SeekFrom::Start(len));
         sought.map(drop).map_err(|_| io::ErrorKind::FileTooLarge.into())
     }
@@ -140,7 +140,7 @@ pub trait Disk: Debug + Send + Sync {
     }
 }
 
-/// The disk that the system has.
+/// The system's own disk.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemDisk;
 

@@ -26,20 +26,20 @@ pub(crate) struct Faults {
     pub(crate) set_modified: Option<Errno>,
     /// The owner of all files.
     pub(crate) owner: Option<u32>,
-    /// The number of a file that belongs to somebody else all the same.
+    /// The number of a file that belongs to another user all the same.
     pub(crate) foreign: Option<u64>,
-    /// Bytes of the longest name.
+    /// Most bytes of a name.
     pub(crate) name_bytes: Option<usize>,
-    /// Names with other characters than ASCII are none.
+    /// Names with non-ASCII characters are refused.
     pub(crate) ascii: bool,
-    /// Bytes of the longest file.
+    /// Most bytes of a file.
     pub(crate) file_bytes: Option<u64>,
-    /// The most bytes that a write takes; every third write is interrupted.
+    /// Most bytes that one write takes; every third write is interrupted.
     pub(crate) most_bytes: Option<usize>,
     writes: u64,
 }
 
-/// A disk with faults that a test may change at any time.
+/// A disk with faults that a test can change at any time.
 #[derive(Debug, Default)]
 pub(crate) struct FaultyDisk {
     faults: Mutex<Faults>,

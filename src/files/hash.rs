@@ -11,7 +11,7 @@ use crate::router::ids::Digest32;
 use crate::sys::files::Positional;
 use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
 
-/// Bytes read at a time: stays in the cache of a core while it is hashed.
+/// Bytes read at a time: few enough to stay in a core's cache while they are hashed.
 pub const BUFFER_BYTES: usize = 256 * 1024;
 /// Bytes hashed between two reports of progress.
 const PROGRESS_BYTES: u64 = 16 * 1024 * 1024;
@@ -19,27 +19,27 @@ const PROGRESS_BYTES: u64 = 16 * 1024 * 1024;
 /// Why a file could not be hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// Its length or modification time differs from what it was at the beginning.
+    /// Its length or modification time changed meanwhile.
     #[error("the file changed while being read: try again when nothing writes to it")]
     Changed,
-    /// The caller said so.
+    /// The caller cancelled it.
     #[error("hashing the file was cancelled")]
     Cancelled,
-    /// The disk did not give the bytes.
+    /// The disk could not read the bytes.
     #[error("cannot read the file: {0}")]
     Read(#[from] io::Error),
 }
 
-/// Hashes `file`, whose length is `len` bytes, on up to `threads` threads, the caller's included.
-/// Those that it starts inherit the priority of the caller's where the system does that (Linux).
+/// Hashes `file`, of `len` bytes, on up to `threads` threads, including the caller's. The others
+/// inherit its priority where the system does that (Linux).
 ///
-/// `progress` is told the number of bytes hashed about every 16 MiB, and `len` at the end; the
-/// calls come from any of the threads and may overtake each other a little. Setting `cancel` ends
-/// the work within one buffer.
+/// `progress` gets the number of bytes hashed about every 16 MiB, and `len` at the end; the calls
+/// come from any of the threads and may be slightly out of order. Setting `cancel` ends the work
+/// within one buffer.
 ///
 /// # Errors
-/// [`HashError::Changed`] when the file is not `len` bytes long, or when its length or modification
-/// time differs after it was read from what it was before.
+/// [`HashError::Changed`] if the file is not `len` bytes long, or if its length or modification
+/// time changed while it was read.
 pub fn hash_file(
     file: &File,
     len: u64,
@@ -85,11 +85,11 @@ struct HashWork<'a> {
 }
 
 impl HashWork<'_> {
-    /// Hashes all chunks; the list is short where a thread failed.
+    /// Hashes all chunks; some are missing if a thread failed.
     fn share(&self, threads: usize) -> Vec<Digest32> {
         let helpers = threads.min(chunk_count(self.len) as usize).saturating_sub(1);
         let mut hashes = std::thread::scope(|scope| {
-            // Threads that the system refuses to start are not missed: the others do their part.
+            // If the system refuses to start a thread, the others do its part.
             let helpers: Vec<_> = (1..=helpers)
                 .map_while(|n| {
                     let name = format!("hash {n}");
@@ -106,7 +106,7 @@ impl HashWork<'_> {
         hashes.into_iter().map(|(_, hash)| hash).collect()
     }
 
-    /// Takes chunk after chunk until none is left or somebody failed.
+    /// Takes chunk after chunk until none is left or a thread has failed.
     fn run(&self) -> Vec<(u32, Digest32)> {
         let mut buffer = vec![0; BUFFER_BYTES];
         let mut hashes = Vec::new();
@@ -120,7 +120,7 @@ impl HashWork<'_> {
             match hash_chunk(read_at, self.len, index, &mut buffer, read) {
                 Ok(hash) => hashes.push((index, hash)),
                 Err(error) => {
-                    // Only the first failure is told.
+                    // Only the first failure is reported.
                     let _ = self.failure.set(error);
                     return hashes;
                 }
@@ -141,8 +141,8 @@ impl HashWork<'_> {
     }
 }
 
-/// Hashes chunk `index` of a file of `len` bytes, which `read_at` reads from, through `buffer`;
-/// `read` gets the bytes as they come and may end the work.
+/// Hashes chunk `index` of a file of `len` bytes, which `read_at` reads into `buffer`; `read` gets
+/// the bytes as they come and may end the work.
 pub(super) fn hash_chunk(
     read_at: impl Fn(&mut [u8], u64) -> io::Result<usize>,
     len: u64,
@@ -247,7 +247,7 @@ mod tests {
         refused(&|done| {
             if done < len {
                 other.write_all_at(b"edited", 0).unwrap();
-                // The clock of a file system may be too coarse to show so quick an edit.
+                // A file system's clock may be too coarse to show so quick an edit.
                 other.set_modified(SystemTime::UNIX_EPOCH).unwrap();
             }
         });

@@ -1,7 +1,7 @@
-//! A hidden file that this program alone holds, and how it gets its final name.
+//! A hidden file that only this program holds, and how it gets its final name.
 //!
-//! Other programs and people may share the folder: nothing is followed, trusted or replaced that
-//! this program did not create or lock.
+//! Other programs and people may share the folder: nothing is followed, trusted or replaced unless
+//! this program created or locked it.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -14,15 +14,15 @@ use super::publish::{Unnamed, leads_to, publish, rename_new};
 use crate::crypto::random::random;
 use crate::sys::files::{Facts, FileKind, me, open_as_it_is};
 
-/// The ending of the file of hints.
+/// The suffix of the hints file.
 const CLAIMS: &str = "claims";
-/// The same until it is whole.
+/// The same, until it is complete.
 const CLAIMS_NEW: &str = "claims-new";
 /// How many programs may fetch one file into one folder at once.
 pub(super) const NUMBERS: u32 = 64;
 
-/// A partial file and the hints about it, both hidden in the folder of the download. The lock on
-/// the partial file covers both.
+/// A partial file and its hints, both hidden in the download's folder. The lock on the partial file
+/// covers both.
 #[derive(Debug)]
 pub(super) struct Hidden {
     pub(super) disk: Arc<dyn Disk>,
@@ -30,26 +30,26 @@ pub(super) struct Hidden {
     pub(super) path: PathBuf,
     pub(super) claims: File,
     claims_path: PathBuf,
-    /// No other program can have it open, but by mistake or on purpose.
+    /// Other programs have it open only by mistake or on purpose.
     pub(super) is_locked: bool,
 }
 
-/// A partial file that an earlier run left.
+/// A partial file from an earlier run.
 #[derive(Debug)]
 pub(super) enum LeftPart {
     /// It is held now.
     Here(Hidden),
     /// Another program holds it.
     Held,
-    /// It belongs to somebody else, and takes up this many bytes on the disk.
+    /// It belongs to another user, and takes up this many bytes on the disk.
     Foreign(u64),
     /// It is no partial file.
     Nothing,
 }
 
 impl Hidden {
-    /// Opens `.klatch-<stem>.part` and `.claims` in `dir`, or, where another program holds them,
-    /// those of `<stem>-2`, `<stem>-3`, …; `Ok(None)` when all are held.
+    /// Opens `.klatch-<stem>.part` and `.claims` in `dir`, or, if another program holds them, those
+    /// of `<stem>-2`, `<stem>-3`, …; `Ok(None)` if all are held.
     pub(super) fn open(disk: &Arc<dyn Disk>, dir: &Path, stem: &str) -> io::Result<Option<Self>> {
         for number in 1..=NUMBERS {
             let number = if number == 1 { String::new() } else { format!("-{number}") };
@@ -66,7 +66,7 @@ impl Hidden {
                 continue;
             };
             if fresh {
-                // Hints without their file are about another one.
+                // Hints whose partial file is gone are about another file.
                 disk.set_len(&claims, 0)?;
             }
             let disk = Arc::clone(disk);
@@ -75,12 +75,12 @@ impl Hidden {
         Ok(None)
     }
 
-    /// Opens the partial file at `path`, of an earlier download, with what belongs to it.
+    /// Opens the partial file of an earlier download at `path`, with its hints.
     pub(super) fn open_left(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<LeftPart> {
         let Some(file) = open_own(&**disk, path)? else { return look_at_foreign(&**disk, path) };
         let Some(is_locked) = lock(&**disk, &file, path) else { return Ok(LeftPart::Held) };
         let claims_path = path.with_extension(CLAIMS);
-        // Without hints there is no more to remove than the file.
+        // Without hints there is only the file to remove.
         let claims = match open_own(&**disk, &claims_path)? {
             Some(claims) => claims,
             None => file.try_clone()?,
@@ -89,18 +89,18 @@ impl Hidden {
         Ok(LeftPart::Here(Self { disk, file, path, claims, claims_path, is_locked }))
     }
 
-    /// Bytes that the partial file takes on the disk; holes take none.
+    /// Bytes that the partial file takes up on the disk; holes take none.
     pub(super) fn allocated_bytes(&self) -> u64 {
         Facts::of(&self.file).map_or(0, |facts| facts.allocated_bytes)
     }
 
-    /// Whether the path still leads to the file that is held.
+    /// Whether the path still leads to the file that we hold.
     pub(super) fn in_place(&self) -> bool {
         leads_to(&self.path, &self.file)
     }
 
-    /// Gives the file, which must be in place, one of these names in the folder, or one like the
-    /// second: nothing is ever replaced.
+    /// Gives the file, which must be in place, one of these names in the folder, or one derived
+    /// from the second: nothing is ever replaced.
     pub(super) fn publish(
         &self,
         dir: &Path,
@@ -109,9 +109,9 @@ impl Hidden {
         publish(&*self.disk, &self.path, dir, names)
     }
 
-    /// Ends the hold on what is a finished file now.
+    /// Ends the hold on a file that is now finished.
     pub(super) fn release(&self) {
-        // A hint that stays behind costs a few bytes; a lock ends with the file's last handle.
+        // Leftover hints cost a few bytes; a lock ends with the file's last handle.
         let _ = self.remove_claims();
         let _ = self.file.unlock();
     }
@@ -131,13 +131,12 @@ impl Hidden {
     }
 }
 
-/// The hints about the partial file at `path`, held or not; `None` if there are none of this
-/// user's.
+/// The hints for the partial file at `path`, held or not; `None` if this user has none.
 pub(super) fn claims_of(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
     open_own(disk, &path.with_extension(CLAIMS))
 }
 
-/// The digits of the id in the name of a partial file; `None` for any other name.
+/// The id's digits in the name of a partial file; `None` for any other name.
 pub(super) fn stem_of(name: &OsStr) -> Option<&str> {
     let stem = name.to_str()?.strip_prefix(".klatch-")?.strip_suffix(".part")?;
     let stem = stem.split_once('-').map_or(stem, |(stem, _)| stem);
@@ -145,13 +144,13 @@ pub(super) fn stem_of(name: &OsStr) -> Option<&str> {
 }
 
 impl Drop for Hidden {
-    /// Handles that were cloned for serving must not keep the lock from the next download.
+    /// Handles cloned for serving must not keep the lock from the next download.
     fn drop(&mut self) {
         let _ = self.file.unlock();
     }
 }
 
-/// Creates `path`, or opens it if it is ours; says whether it was created.
+/// Creates `path`, or opens it if it is ours; returns whether it was created.
 pub(super) fn open_or_create(disk: &dyn Disk, path: &Path) -> io::Result<Option<(File, bool)>> {
     match disk.create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -160,15 +159,15 @@ pub(super) fn open_or_create(disk: &dyn Disk, path: &Path) -> io::Result<Option<
     Ok(open_own(disk, path)?.map(|file| (file, false)))
 }
 
-/// Opens the file of hints, or makes it; the lock on its partial file is held. It gets its name as
-/// the download will in the end: what cannot be done here is known before a byte is fetched.
+/// Opens the hints file, or makes it; the lock on its partial file is held. It gets its name as the
+/// finished download will: if this disk cannot do that, we know before a byte is fetched.
 fn open_claims(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
     if path.symlink_metadata().is_ok() {
         return open_own(disk, path);
     }
     let new = path.with_extension(CLAIMS_NEW);
     let created = match disk.create(&new) {
-        // A run that was killed left it.
+        // A killed run left it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             disk.remove(&new)?;
             disk.create(&new)
@@ -183,38 +182,38 @@ fn open_claims(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// Opens `path` if it is a regular file of ours under this one name. `Ok(None)` when there is
-/// none, or something else bears the name, such as a link that somebody planted there so that we
-/// would write through it.
+/// Opens `path` if it is a regular file of ours with only this name. `Ok(None)` if there is none,
+/// or if the name belongs to something else, such as a link planted so that we would write through
+/// it.
 fn open_own(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
     let Ok(file) = open_as_it_is(path, true) else { return Ok(None) };
     let plain = is_plain(&Facts::of(&file)?);
     Ok((plain && is_ours(disk, &file, path)?).then_some(file))
 }
 
-/// A regular file under one name; some disks count no names.
+/// A regular file with one name; some disks do not count names.
 fn is_plain(facts: &Facts) -> bool {
     facts.kind == FileKind::File && facts.names <= 1
 }
 
-/// Whether a file belongs to this user, or to whom all that this user makes in its folder belongs:
-/// some disks have no owners of their own.
+/// Whether a file belongs to this user, or to the owner of everything that this user creates in its
+/// folder: some disks have no owners of their own.
 fn is_ours(disk: &dyn Disk, file: &File, path: &Path) -> io::Result<bool> {
     let owner = disk.owner(file)?;
     if owner == me() {
         return Ok(true);
     }
     let Some(folder) = path.parent() else { return Ok(false) };
-    // Should it stay, it is found as a partial file.
+    // If it remains, it is found as a partial file.
     let trial = folder.join(format!(".klatch-{:016x}.part", u64::from_be_bytes(random())));
-    // A disk that takes no file takes no download either, and says so then.
+    // A disk that takes no file takes no download either, and reports that later.
     let Ok(made) = disk.create(&trial) else { return Ok(false) };
     let here = disk.owner(&made);
     disk.remove(&trial)?;
     Ok(here? == owner)
 }
 
-/// What there is to say about a partial file that is not ours.
+/// What to report about a partial file that is not ours.
 fn look_at_foreign(disk: &dyn Disk, path: &Path) -> io::Result<LeftPart> {
     let Ok(file) = open_as_it_is(path, false) else { return Ok(LeftPart::Nothing) };
     let facts = Facts::of(&file)?;
@@ -227,9 +226,9 @@ fn look_at_foreign(disk: &dyn Disk, path: &Path) -> io::Result<LeftPart> {
     })
 }
 
-/// Locks `file`, unless another program has it, or has finished or removed it meanwhile. Says
-/// whether it is locked: where the disk knows no locks it is taken all the same, for who fetched
-/// it before is gone in all likelihood, and what it has is verified at both ends.
+/// Locks `file`, unless another program has it, or has finished or removed it meanwhile. Returns
+/// whether it is locked. If the disk has no locks, it is used all the same: most likely its earlier
+/// user is gone, and its content is verified at both ends.
 pub(super) fn lock(disk: &dyn Disk, file: &File, path: &Path) -> Option<bool> {
     let is_locked = match disk.try_lock(file) {
         Ok(()) => true,
@@ -264,7 +263,7 @@ mod tests {
         let first = open();
         let second = open();
         assert_eq!((name(&first), name(&second)), (".klatch-ab.part", ".klatch-ab-2.part"));
-        // A handle that goes on serving does not hold the lock.
+        // A handle that keeps serving does not hold the lock.
         let serving = first.file.try_clone().unwrap();
         drop(first);
         assert_eq!(name(&open()), ".klatch-ab.part");

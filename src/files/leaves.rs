@@ -1,9 +1,9 @@
 //! Hashes several leaves at once on one core.
 //!
 //! Each round of SHA-256 waits for the one before, so a core that hashes one message is half idle.
-//! Here the rounds of several messages are interleaved. On processors with SHA-256 instructions
-//! that are supported here (x86-64), two or four leaves take about half the time; elsewhere sha2
-//! gets their blocks in turn, which also helps a processor that executes out of order.
+//! Here the rounds of several messages are interleaved. With the SHA-256 instructions of x86-64,
+//! two or four leaves take about half the time; elsewhere sha2 gets their blocks in turn, which
+//! also helps a processor that executes out of order.
 
 use multiversion::multiversion;
 use multiversion::target::match_target;
@@ -37,7 +37,7 @@ fn in_turns<const N: usize>(leaves: &[Leaf; N]) -> [Digest32; N] {
     hashers.map(|hasher| Digest32(hasher.finalize().into()))
 }
 
-/// With the SHA extensions, whose names for the parts of the state these are: `abef` and `cdgh`.
+/// With the SHA extensions, which name the parts of the state so: `abef` and `cdgh`.
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use std::arch::x86_64::{
@@ -95,7 +95,7 @@ mod x86_64 {
         states.map(|state| digest(state))
     }
 
-    /// The block behind a leaf: a bit, zeros, and the number of its bits.
+    /// The block after a leaf: a 1 bit, zeros, and the leaf's number of bits.
     const END: [u8; BLOCK_BYTES] = {
         let mut block = [0; BLOCK_BYTES];
         block[0] = 0x80;
@@ -105,7 +105,7 @@ mod x86_64 {
     };
 
     /// Takes a block of each message into its state. The rounds are written out, so that the
-    /// compiler knows which of `words` each needs, and keeps them in registers.
+    /// compiler knows which `words` each needs, and keeps them in registers.
     #[inline]
     #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
     fn compress<const N: usize>(states: &mut [Sha256State; N], mut blocks: [[__m128i; 4]; N]) {
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::files::testing::count_bytes;
 
-    /// Against sha2, one after another: what runs on this processor, and what runs on others.
+    /// Compares what runs on this processor, and on others, with sha2 on one leaf at a time.
     #[test]
     fn leaves_that_are_hashed_at_once_have_the_hashes_that_each_has_alone() {
         fn check<const N: usize>(bytes: &[u8]) {

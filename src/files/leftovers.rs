@@ -1,4 +1,4 @@
-//! Partial files of earlier downloads that nobody holds: lists and removes them.
+//! Lists and removes partial files of earlier downloads that no program holds.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use super::hidden::{Hidden, LeftPart, claims_of, stem_of};
 use super::part::{STEM_DIGITS, name_in};
 pub use crate::router::event::Leftover;
 
-/// Partial files that are looked at in one folder.
+/// Most partial files looked at in one folder.
 const LOOKED_AT: usize = 4_096;
 
-/// What became of a removal.
+/// Result of a removal.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PartRemoval {
-    /// There was nothing of that id.
+    /// No partial file has such an id.
     Nothing,
-    /// The digits begin the ids of several files; nothing was removed.
+    /// Several files have ids that begin so; nothing was removed.
     Several(Vec<String>),
-    /// Another program is at it.
+    /// Another program holds it.
     Held,
     /// It belongs to another user.
     Foreign(PathBuf),
@@ -30,7 +30,7 @@ pub enum PartRemoval {
 }
 
 /// Finds the partial files in `folder` that no program holds, sorted by id. Each is held for a
-/// moment: nothing of this process may open one meanwhile.
+/// moment, in which nothing in this process may open it.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -50,7 +50,7 @@ pub fn find(disk: &Arc<dyn Disk>, folder: &Path) -> io::Result<Vec<Leftover>> {
     Ok(found)
 }
 
-/// The ids of partial files in `folder` that were begun under this name, compared in NFC.
+/// The ids of partial files in `folder` that were started under this name, compared in NFC.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -65,10 +65,10 @@ pub fn named(disk: &dyn Disk, folder: &Path, name: &str) -> io::Result<Vec<Strin
     Ok(ids)
 }
 
-/// Removes the partial files in `folder` whose id begins with `prefix` and that no program holds.
+/// Removes the partial files in `folder` whose ids begin with `prefix` and that no program holds.
 ///
 /// # Errors
-/// When the folder cannot be read or a file not be removed.
+/// When the folder cannot be read or a file cannot be removed.
 pub fn remove(disk: &Arc<dyn Disk>, folder: &Path, prefix: &str) -> io::Result<PartRemoval> {
     let prefix = prefix.get(..STEM_DIGITS).unwrap_or(prefix);
     let parts = parts(folder, prefix)?;

@@ -2,8 +2,8 @@
 //! root that equals the `pieces root` of any BEP 52 tool.
 //!
 //! A *chunk* is BEP 52's piece: the unit that is fetched from one host, verified and claimed. Its
-//! hash is the root of its subtree, so the list of chunk hashes can be checked against the root of
-//! the file before any chunk is fetched.
+//! hash is the root of its subtree, so the list of chunk hashes can be checked against the file's
+//! root before any chunk is fetched.
 //! Pure: no file, no thread, no allocation per leaf.
 
 use sha2::{Digest, Sha256};
@@ -15,24 +15,24 @@ use crate::router::ids::{Digest32, FileId};
 pub const LEAF_BYTES: usize = 16 * 1024;
 /// Bytes of the smallest chunk.
 pub const CHUNK_MIN_BYTES: u32 = 256 * 1024;
-/// Bytes of the largest chunk: what one wrong byte costs at most.
+/// Bytes of the largest chunk: the most that one wrong byte costs.
 pub const CHUNK_MAX_BYTES: u32 = 16 * 1024 * 1024;
-/// Chunks grow until a file has no more than this.
+/// Chunks get larger until a file has no more than this.
 const CHUNKS_WANTED: u64 = 1024;
 
-/// Says in the hash of a file's id what it is a hash of.
+/// Marks the hash of a file's id as such.
 const FILE_LABEL: &[u8] = b"klatch file 1\0";
 
-/// Bytes of a chunk in a file of `len` bytes: the smallest power of two of at least 256 KiB that
-/// cuts the file into 1,024 chunks or fewer, and 16 MiB at most.
+/// Bytes of a chunk in a file of `len` bytes: the smallest power of two, from 256 KiB to 16 MiB,
+/// that divides the file into at most 1,024 chunks; 16 MiB if none does.
 #[must_use]
 pub fn chunk_bytes(len: u64) -> u32 {
     let wanted = len.div_ceil(CHUNKS_WANTED).next_power_of_two();
     u32::try_from(wanted).unwrap_or(u32::MAX).clamp(CHUNK_MIN_BYTES, CHUNK_MAX_BYTES)
 }
 
-/// Number of chunks in a file of `len` bytes; 0 for the empty file. Lengths that are far beyond
-/// what klatch accepts give `u32::MAX`, so check a length against the limit first.
+/// Number of chunks in a file of `len` bytes; 0 for the empty file. Lengths far beyond what klatch
+/// accepts give `u32::MAX`, so check a length against the limit first.
 #[must_use]
 pub fn chunk_count(len: u64) -> u32 {
     u32::try_from(len.div_ceil(u64::from(chunk_bytes(len)))).unwrap_or(u32::MAX)
@@ -48,8 +48,8 @@ pub fn chunk_range(len: u64, index: u32) -> Option<(u64, u32)> {
     Some((offset, u32::try_from(left).unwrap_or(u32::MAX).min(chunk)))
 }
 
-/// Levels between the leaves and the hash of a chunk. Only a file of one chunk has a tree that is
-/// as low as its leaves allow.
+/// Levels between the leaves and a chunk's hash. Only in a file of one chunk is the tree just as
+/// high as its leaves need.
 fn chunk_levels(len: u64) -> u32 {
     let under = u64::from(chunk_bytes(len)).min(len);
     under.div_ceil(LEAF_BYTES as u64).next_power_of_two().trailing_zeros()
@@ -64,8 +64,8 @@ fn uniform(levels: u32, node: Digest32) -> Digest32 {
     (0..levels).fold(node, |node, _| parent(&node, &node))
 }
 
-/// A row of nodes that is folded into its root while it grows: as in a binary counter, a full
-/// subtree of height `i` waits in `waiting[i]` exactly while bit `i` of `count` is set.
+/// A row of nodes, folded into its root as it grows: as in a binary counter, a full subtree of
+/// height `i` waits in `waiting[i]` exactly while bit `i` of `count` is set.
 #[derive(Clone)]
 struct FoldedRow {
     waiting: [Digest32; 33],
@@ -88,7 +88,7 @@ impl FoldedRow {
         self.count += 1;
     }
 
-    /// The root of `levels` levels, nodes that are missing at the end being `pad`.
+    /// The root of `levels` levels, with `pad` for the missing nodes at the end.
     fn root(&self, levels: u32, mut pad: Digest32) -> Digest32 {
         let mut open: Option<Digest32> = None;
         for (height, waiting) in (0..levels).zip(&self.waiting) {
@@ -104,14 +104,14 @@ impl FoldedRow {
     }
 }
 
-/// Hashes one chunk from its bytes in order, in constant memory.
+/// Hashes one chunk from its bytes in order, with constant memory.
 #[derive(Clone)]
 pub struct ChunkHasher {
     leaf: Sha256,
     leaf_bytes: usize,
     leaves: FoldedRow,
     levels: u32,
-    /// Bytes of the chunk that are still to come; `None` once there were too many.
+    /// Bytes of the chunk still to come; `None` once there were too many.
     left: Option<u64>,
 }
 
@@ -129,7 +129,7 @@ impl ChunkHasher {
         }
     }
 
-    /// Takes the next bytes, cut anywhere.
+    /// Takes the next bytes, split anywhere.
     pub fn update(&mut self, mut bytes: &[u8]) {
         self.left = self.left.and_then(|left| left.checked_sub(bytes.len() as u64));
         while self.left.is_some() && !bytes.is_empty() {
@@ -160,8 +160,8 @@ impl ChunkHasher {
         Some(self.leaves.root(self.levels, Digest32::default()))
     }
 
-    /// Takes as many whole leaves as are hashed at once, of those that `bytes` begin with; gives
-    /// what follows, or `None` if there are too few, or a leaf is begun.
+    /// Takes from the front of `bytes` as many whole leaves as are hashed at once; returns the
+    /// rest, or `None` if there are too few, or if a leaf has been begun.
     fn whole_leaves<'b>(&mut self, bytes: &'b [u8]) -> Option<&'b [u8]> {
         let (whole, _) = bytes.as_chunks::<LEAF_BYTES>();
         if self.leaf_bytes > 0 {
@@ -228,7 +228,7 @@ impl FileTree {
         Some(Self { len, root: root(len, &chunks)?, chunks })
     }
 
-    /// The same for a list of hashes that a peer sent: `None` unless it is exactly that of `id`.
+    /// The same for a list of hashes from a peer: `None` unless it is exactly that of `id`.
     #[must_use]
     pub fn verified(id: &FileId, len: u64, chunks: Vec<Digest32>) -> Option<Self> {
         Self::new(len, chunks).filter(|tree| tree.id() == *id)

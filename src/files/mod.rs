@@ -1,8 +1,8 @@
 //! Files on this disk: hashing, partial files, safe names, and serving.
 //!
-//! This layer knows disks and bytes only: no socket, no room. Every path that a peer can influence
+//! This layer knows only disks and bytes: no socket, no room. Every path that a peer can influence
 //! goes through [`names`]; nothing is ever replaced; memory does not grow with the bytes of a file
-//! (32 bytes per chunk do, and chunks are few).
+//! (only by 32 bytes per chunk, and chunks are few).
 
 pub mod disk;
 pub mod folder;

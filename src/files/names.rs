@@ -1,7 +1,7 @@
-//! File names: what a file is called when offered, and how a foreign name is made safe.
+//! File names: what a file is called when offered, and how a peer's name is made safe.
 //!
-//! Members are hostile here too: whatever they send, [`safe_name`] turns it into one plain path
-//! component, and no path of klatch's contains a foreign name in any other form.
+//! Members may be hostile: whatever they send, [`safe_name`] turns it into one plain path
+//! component, and none of klatch's paths contains a peer's name in any other form.
 
 use std::path::Path;
 
@@ -9,35 +9,35 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::router::text::{is_control, is_format};
 
-/// Longest safe name in bytes: leaves room for the date, a number and the 255 bytes of most disks.
+/// Longest safe name in bytes: most disks allow 255, and a date and a number need room as well.
 pub const SAFE_NAME_MAX_BYTES: usize = 150;
 /// Longest safe component of a path inside a folder, in bytes: what most disks take.
 pub const SAFE_COMPONENT_MAX_BYTES: usize = 255;
-/// Longest extension in bytes, without its dot, that is kept when a name is cut.
+/// Longest extension in bytes, without the dot, that is kept when a name is shortened.
 const EXTENSION_MAX_BYTES: usize = 16;
-/// Replaces a name with nothing left in it.
+/// Replaces a name of which nothing is left.
 const NAMELESS: &str = "file";
 
 /// Makes a name from a peer safe to create in a folder: the last component after `/`, `\` and `:`,
 /// in NFC, without control, format and bidirectional characters, `<>"|?*` replaced by `_`, no
 /// leading dots, dashes or spaces, no trailing dots or spaces, no device name of Windows, at most
-/// 150 bytes, never empty. What is safe already stays as it is.
+/// 150 bytes, never empty. A name that is safe already stays as it is.
 #[must_use]
 pub fn safe_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\', ':']).next().unwrap_or_default();
     made_safe(last, "", SAFE_NAME_MAX_BYTES)
 }
 
-/// Makes one component of a path inside a folder from a peer safe, as [`safe_name`] does, but: what
-/// separates components elsewhere becomes `_`, a leading dot stays, and it may have 255 bytes.
+/// Makes one component of a peer's path inside a folder safe, as [`safe_name`] does, except that
+/// separators of other systems become `_`, a leading dot stays, and 255 bytes are allowed.
 #[must_use]
 pub fn safe_component(name: &str) -> String {
     made_safe(&name.replace(['/', '\\', ':'], "_"), ".", SAFE_COMPONENT_MAX_BYTES)
 }
 
-/// Makes a name without separators safe; `kept` may stand at its beginning, though not alone.
+/// Makes a name without separators safe; `kept` may be at its beginning, but not alone.
 fn made_safe(name: &str, kept: &str, max_bytes: usize) -> String {
-    // Invisible characters go first: they can keep apart what NFC would compose.
+    // Invisible characters go first: they can separate what NFC would compose.
     let visible = name.chars().filter(|&c| !is_control(c) && !is_format(c));
     let plain: String =
         visible.nfc().map(|c| if "<>\"|?*".contains(c) { '_' } else { c }).collect();
@@ -45,23 +45,23 @@ fn made_safe(name: &str, kept: &str, max_bytes: usize) -> String {
     let leading = |c: char| c == '.' || c == '-' || c.is_whitespace();
     let name = shortened(plain.trim_start_matches(leading), max_bytes - kept.len());
     let name = format!("{kept}{name}");
-    // Cutting can lay a device name bare, so it comes before.
+    // Shortening can expose a device name, so it comes first.
     if is_device(&name) { shortened(&format!("_{name}"), max_bytes) } else { name }
 }
 
-/// Takes dots and spaces from the end of `name`.
+/// Removes dots and spaces from the end of `name`.
 fn trimmed(name: &str) -> String {
     let name = name.trim_end_matches(|c: char| c == '.' || c.is_whitespace());
     if name.is_empty() { NAMELESS.to_owned() } else { name.to_owned() }
 }
 
-/// The name cut to this many bytes, without dots and spaces at its end.
+/// The name shortened to this many bytes, without dots and spaces at its end.
 pub(super) fn shortened(name: &str, max_bytes: usize) -> String {
     trimmed(&cut(&trimmed(name), max_bytes))
 }
 
-/// Cuts `name` to so many bytes, more than an extension's, at a character and keeping a short
-/// extension.
+/// Shortens `name` to `max_bytes`, which must exceed an extension's length; splits no character and
+/// keeps a short extension.
 #[must_use]
 pub fn cut(name: &str, max_bytes: usize) -> String {
     if name.len() <= max_bytes {
@@ -74,18 +74,18 @@ pub fn cut(name: &str, max_bytes: usize) -> String {
     format!("{}{kept}", stem.get(..end).unwrap_or_default())
 }
 
-/// A safe name in nothing but ASCII, for disks that know no other characters.
+/// A safe name in ASCII only, for disks that allow no other characters.
 pub(super) fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect()
 }
 
-/// The name without its extension, and the extension with its dot: empty where there is none.
+/// The name without its extension, and the extension with its dot, or empty.
 fn split_extension(name: &str) -> (&str, &str) {
     let dot = name.rfind('.').filter(|&dot| dot > 0).unwrap_or(name.len());
     name.split_at_checked(dot).unwrap_or((name, ""))
 }
 
-/// Whether Windows takes `name` for a device, which it does whatever the extension.
+/// Whether Windows takes `name` for a device, whatever its extension.
 fn is_device(name: &str) -> bool {
     let base = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     match base.as_str() {
@@ -97,7 +97,7 @@ fn is_device(name: &str) -> bool {
     }
 }
 
-/// The name of a download: when it was finished, as [`stamp`] writes it, then the safe name.
+/// The name of a download: the time when it finished, as [`stamp`] writes it, then the safe name.
 #[must_use]
 pub fn download_name(stamp: &str, name: &str) -> String {
     format!("{stamp}_{}", safe_name(name))
@@ -116,7 +116,7 @@ pub fn is_download_of(saved: &str, name: &str) -> bool {
     })
 }
 
-/// `name` for the `number`th file of that name: the second of `a.txt` is `a (2).txt`.
+/// `name` for the `number`th file with that name: the second `a.txt` is `a (2).txt`.
 #[must_use]
 pub fn numbered(name: &str, number: u32) -> String {
     if number < 2 {
@@ -127,14 +127,14 @@ pub fn numbered(name: &str, number: u32) -> String {
 }
 
 /// The name under which a file of ours is offered: the last component of its path. Bytes that are
-/// no UTF-8 become U+FFFD.
+/// not UTF-8 become U+FFFD.
 #[must_use]
 pub fn offer_name(path: &Path) -> String {
     path.file_name().map_or_else(|| NAMELESS.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-/// Date and time as they begin the name of a download: `2026-11-22_14-05-33`. Sorts by time and
-/// needs no escaping on any disk or in any shell.
+/// Date and time as they begin a download's name: `2026-11-22_14-05-33`. Sorts by time and needs no
+/// escaping on any disk or in any shell.
 #[must_use]
 pub fn stamp(local: time::OffsetDateTime) -> String {
     let (year, month, day) = local.to_calendar_date();

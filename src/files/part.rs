@@ -46,11 +46,11 @@ use crate::sys::files::Positional;
 pub(super) const STEM_DIGITS: usize = 16;
 /// So much is written between syncs while bytes come.
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
-/// How much space is reserved at a time, of one chunk.
+/// How much of a chunk's space is reserved at a time.
 const ROOM_BYTES: usize = 1024 * 1024;
-/// Stands at the end of the hints, behind the name and its length.
+/// Ends the hints, after the name and its length.
 const NAME_MARK: &[u8] = b"klatch name\n";
-/// Names of offers are no longer.
+/// The longest name of an offer.
 const NAME_MAX_BYTES: u32 = 1_024;
 
 /// Who may write a chunk.
@@ -69,13 +69,13 @@ pub struct Part {
     len: u64,
     slots: Box<[Mutex<Slot>]>,
     verified: AtomicU32,
-    /// What the claims file says: the bytes of [`Bitmap::to_bytes`].
+    /// Content of the hints file: the bytes of [`Bitmap::to_bytes`].
     claims: Mutex<Vec<u8>>,
-    /// One writes at a time: the system's own lock of a file lets the others spin.
+    /// One thread writes at a time: in the system's own lock of a file the others would spin.
     writing: Mutex<Mark>,
-    /// Bytes that were written since the last sync began.
+    /// Bytes written since the last sync began.
     unsynced: AtomicU64,
-    /// A sync is under way, or about to be.
+    /// A sync is running or about to run.
     syncing: AtomicBool,
     /// A sync failed: only what is written again counts.
     distrusted: AtomicBool,
@@ -84,8 +84,8 @@ pub struct Part {
 
 impl Part {
     /// Opens the partial file of `id` in the folder `dir`, or creates it, and holds it against
-    /// every other program until it is dropped, finished or discarded. Also returns the chunks
-    /// that an earlier run claimed: none counts before [`Part::verify_claimed`].
+    /// every other program until it is dropped, finished or discarded. Also returns the chunks that
+    /// an earlier run claimed: none counts before [`Part::verify_claimed`].
     ///
     /// # Errors
     /// When the file is longer than `max_bytes`, and when the folder cannot be used.
@@ -113,7 +113,7 @@ impl Part {
         let claimed =
             reached.and_then(|()| read_claims(&hidden, chunks, len)).map_err(|error| {
                 if hidden.allocated_bytes() == 0 {
-                    // The file made just now is of no use to anybody.
+                    // Nobody needs the file that was just made.
                     let _ = hidden.remove();
                 }
                 PartError::on("open the partial file", &hidden.path)(error)
@@ -135,14 +135,14 @@ impl Part {
         Ok((part, claimed))
     }
 
-    /// Notes the name that people know the file by, behind the hints: what is left of it later is
-    /// known by that.
+    /// Saves the name that people know the file by, after the hints: a leftover is later known by
+    /// it.
     pub fn note_name(&self, name: &str) {
         let Hidden { disk, claims, .. } = &self.hidden;
         let at = self.claims.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
         let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
         let bytes = [name.as_bytes(), &length.to_be_bytes(), NAME_MARK].concat();
-        // Without it, what is left of the file is known by its id.
+        // Without it, a leftover is known by its id.
         let _ = write_all_at(&**disk, claims, &bytes, at)
             .and_then(|()| disk.set_len(claims, at + bytes.len() as u64));
     }
@@ -159,13 +159,13 @@ impl Part {
         self.len == 0
     }
 
-    /// Where the partial file lies until it is finished.
+    /// Where the partial file is until it is finished.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.hidden.path
     }
 
-    /// Another handle on the partial file, for serving what is verified.
+    /// Another handle to the partial file, for serving what is verified.
     ///
     /// # Errors
     /// When the system gives no further handle.
@@ -180,8 +180,8 @@ impl Part {
         self.missing() == 0
     }
 
-    /// Begins to write `chunk` from its first byte, and ends the work of an earlier writer.
-    /// `None` when it is verified already, or beyond the end.
+    /// Begins to write `chunk` from its first byte, superseding any earlier writer. `None` if it is
+    /// verified already, or beyond the end.
     #[must_use]
     pub fn writer(&self, chunk: u32) -> Option<ChunkWriter<'_>> {
         let (offset, bytes) = chunk_range(self.len, chunk)?;
@@ -203,8 +203,8 @@ impl Part {
         })
     }
 
-    /// Hashes `chunk` from the disk; it counts from then on if its hash is `expected`, else it is
-    /// no longer claimed. What cannot be read does not count now, and may at the next opening.
+    /// Hashes `chunk` from the disk; if its hash is `expected`, it counts from now on, else it is
+    /// no longer claimed. If it cannot be read, it does not count now, but may at the next opening.
     #[must_use]
     pub fn verify_claimed(&self, chunk: u32, expected: &Digest32) -> bool {
         let Some(mut slot) = self.slot(chunk) else { return false };
@@ -223,8 +223,8 @@ impl Part {
         good
     }
 
-    /// Writes zeros where these chunks will lie, to see whether the disk takes as much. Chunks
-    /// that are verified or claimed are left alone; writers of the others are superseded.
+    /// Writes zeros where these chunks will be, to see whether the disk has room. Verified or
+    /// claimed chunks are left alone; writers of the others are superseded.
     ///
     /// # Errors
     /// The disk's error.
@@ -248,13 +248,13 @@ impl Part {
         Ok(())
     }
 
-    /// Gives the complete file its name in the folder, `<stamp>_<safe name>`, or with ` (2)` and so
-    /// on before the extension where that is taken, and ends the hold. File and folder are synced.
-    /// `tree` is what its chunks were verified against. After an error that can be mended, such as
-    /// a full disk, it may be called again.
+    /// Gives the complete file its name in the folder, `<stamp>_<safe name>`, with ` (2)` and so on
+    /// before the extension if that is taken, and ends the hold. File and folder are synced. `tree`
+    /// is what its chunks were verified against. After an error that the user can fix, such as a
+    /// full disk, it may be called again.
     ///
     /// # Errors
-    /// When a chunk is missing, when it has ended already, or when the disk fails.
+    /// When a chunk is missing, when the part has ended already, or when the disk fails.
     pub fn finish(&self, name: &str, stamp: &str, tree: &FileTree) -> Result<PathBuf, PartError> {
         self.finish_as(None, &download_name(stamp, name), tree)
     }
@@ -283,7 +283,7 @@ impl Part {
         placed
     }
 
-    /// Whether so much was written since the last sync that whoever gets this answer is to call
+    /// Whether so much was written since the last sync that the caller should run
     /// [`Part::sync_early`] on a thread that may wait for the disk.
     #[must_use]
     pub fn wants_sync(&self) -> bool {
@@ -291,12 +291,12 @@ impl Part {
             && !self.syncing.swap(true, Ordering::AcqRel)
     }
 
-    /// Nobody could sync just now.
+    /// No thread could sync just now.
     pub fn skip_sync(&self) {
         self.syncing.store(false, Ordering::Release);
     }
 
-    /// Syncs while bytes still come, so that little is left for the end.
+    /// Syncs while bytes are still coming, so that little is left for the end.
     pub fn sync_early(&self) {
         let Hidden { disk, file, .. } = &self.hidden;
         self.unsynced.store(0, Ordering::Relaxed);
@@ -335,13 +335,13 @@ impl Part {
             self.writing.lock().unwrap_or_else(PoisonError::into_inner).set(&self.hidden);
             PartError::on("create", &failed.path)(failed.error)
         })?;
-        // The file is whole and in place: a disk that cannot sync folders is no error.
+        // The file is whole and in place, so a disk that cannot sync folders is no error.
         let _ = disk.sync_folder(&self.dir);
         Ok(target)
     }
 
-    /// Sees to it that what is about to be called finished is what was verified; from here on the
-    /// file bears the time of now.
+    /// Makes sure that what will be called finished is what was verified; from then on the file has
+    /// the current time.
     fn check(&self, tree: &FileTree) -> Result<(), PartError> {
         let Hidden { disk, file, path, .. } = &self.hidden;
         let mut mark = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -368,22 +368,22 @@ impl Part {
             mark.meddled = !self.hidden.is_locked;
         }
         mark.shown = None;
-        // A time that cannot be set is of today as well.
+        // If the time cannot be set, it is still a recent one.
         let _ = disk.set_modified(file, SystemTime::now());
         Ok(())
     }
 
-    /// Written data may be lost although it can still be read: for this run and the next.
+    /// Written data may be lost although it can still be read: applies to this run and the next.
     fn distrust(&self) {
         self.distrusted.store(true, Ordering::Release);
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         claims.fill(0);
         let Hidden { disk, claims: file, .. } = &self.hidden;
-        // A disk that takes not even this has lost what a new run could trust.
+        // If even this cannot be written, the disk has lost what a new run could trust.
         let _ = write_all_at(&**disk, file, &claims, 0);
     }
 
-    /// Writes every chunk again, as far as it can still be read as it was verified.
+    /// Writes every chunk again that can still be read as it was verified.
     fn write_again(&self, tree: &FileTree) -> Result<(), PartError> {
         let Hidden { disk, file, path, .. } = &self.hidden;
         let mut buffer = vec![0; BUFFER_BYTES];
@@ -404,10 +404,10 @@ impl Part {
         Ok(())
     }
 
-    /// Removes what there is of the download and ends the hold; says how many bytes it took.
+    /// Removes everything of the download and ends the hold; returns how many bytes it took.
     ///
     /// # Errors
-    /// When it has ended already, or the disk fails.
+    /// When the part has ended already, or the disk fails.
     pub fn discard(&self) -> Result<u64, PartError> {
         if self.ended.swap(true, Ordering::AcqRel) {
             return Err(PartError::Ended);
@@ -431,14 +431,14 @@ impl Part {
         claims.get(chunk as usize / 8).is_some_and(|byte| byte & (0x80 >> (chunk % 8)) != 0)
     }
 
-    /// Writes bytes, and takes room for `room` from their first on if that is more.
+    /// Writes bytes, and first reserves `room` bytes from their start if that is more.
     fn write(&self, bytes: &[u8], offset: u64, room: usize) -> Result<(), PartError> {
         let Hidden { disk, file, path, .. } = &self.hidden;
         let mut mark = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.unsynced.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         mark.look(&self.hidden);
         if room > bytes.len() {
-            // A disk that is full says so when it is written to; another one writes all the same.
+            // A full disk will report it on writing; one that cannot reserve writes all the same.
             let _ = disk.take_room(file, offset, room as u64);
         }
         let written = write_all_at(&**disk, file, bytes, offset);
@@ -446,7 +446,7 @@ impl Part {
         written.map_err(PartError::on("write", path))
     }
 
-    /// A new run is not to trust this chunk.
+    /// Keeps a new run from trusting this chunk.
     fn unclaim(&self, chunk: u32) {
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         self.hint(&mut claims, chunk, false);
@@ -460,7 +460,7 @@ impl Part {
         if hint != *byte {
             *byte = hint;
             let Hidden { disk, claims: file, .. } = &self.hidden;
-            // Losing the hint costs fetching the chunk again after a crash, and no more.
+            // Losing the hint only means fetching the chunk again after a crash.
             let _ = write_all_at(&**disk, file, &[hint], index as u64);
         }
     }
@@ -486,23 +486,23 @@ impl Drop for Part {
     }
 }
 
-/// Reads which chunks an earlier run claimed, and cuts off what cannot belong to the file.
+/// Reads which chunks an earlier run claimed, and removes what cannot belong to the file.
 fn read_claims(hidden: &Hidden, chunks: u32, len: u64) -> io::Result<Bitmap> {
     let Hidden { disk, file, claims, .. } = hidden;
     if file.metadata()?.len() > len {
         disk.set_len(file, len)?;
     }
     let mut bytes = Bitmap::none(chunks).to_bytes();
-    // It is a hint at any length.
+    // A hint of any length will do.
     let written = claims.metadata()?.len().min(bytes.len() as u64) as usize;
     claims.read_exact_at(bytes.get_mut(..written).unwrap_or_default(), 0)?;
     let claimed = Bitmap::from_bytes(chunks, &bytes).unwrap_or_else(|| Bitmap::none(chunks));
-    // Written whole, so that a disk that is full later has room for every claim.
+    // Written whole, so that every claim has room even if the disk is full later.
     write_all_at(&**disk, claims, &claimed.to_bytes(), 0)?;
     Ok(claimed)
 }
 
-/// The name behind the hints of a partial file; it was a peer's to choose.
+/// The name after a partial file's hints; a peer chose it.
 pub(super) fn name_in(claims: &File) -> Option<String> {
     let mark_bytes = 4 + NAME_MARK.len() as u64;
     let mark_at = claims.metadata().ok()?.len().checked_sub(mark_bytes)?;
@@ -525,20 +525,20 @@ pub struct ChunkWriter<'a> {
     number: u32,
     /// Where the next byte goes.
     offset: u64,
-    /// Bytes of the chunk that are still to come.
+    /// Bytes of the chunk still to come.
     left: usize,
-    /// Bytes that came, and of those that are to come the ones for which room was taken.
+    /// Bytes that came, and how many of those to come have space reserved.
     came: usize,
     room: usize,
     hasher: ChunkHasher,
 }
 
 impl ChunkWriter<'_> {
-    /// Writes the next bytes of the chunk. Bytes beyond its end are not written and spoil it. After
-    /// an error of the disk the same bytes may be given again.
+    /// Writes the next bytes of the chunk. Bytes beyond its end are not written and invalidate it.
+    /// After a disk error the same bytes may be passed again.
     ///
     /// # Errors
-    /// [`PartError::Superseded`] when a newer writer has the chunk; else what the disk says.
+    /// [`PartError::Superseded`] if a newer writer has the chunk; otherwise the disk's error.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), PartError> {
         let Some(left) = self.left.checked_sub(bytes.len()) else {
             self.hasher.update(bytes);
@@ -547,7 +547,7 @@ impl ChunkWriter<'_> {
         let slot = self.slot()?;
         let (mut room, mut taken) = (self.room, 0);
         if room < bytes.len() {
-            // Never for much more than came.
+            // Never much more than came.
             room = self.left.min(ROOM_BYTES.min(self.came).max(bytes.len()));
             taken = room;
         }
@@ -579,7 +579,7 @@ impl ChunkWriter<'_> {
         self.chunk
     }
 
-    /// The chunk's slot, held, as long as this is its newest writer.
+    /// The chunk's slot, locked, if this is still its newest writer.
     fn slot(&self) -> Result<MutexGuard<'_, Slot>, PartError> {
         let slot = self.part.slot(self.chunk);
         slot.filter(|slot| slot.writer == self.number && !slot.verified)

@@ -16,27 +16,26 @@ use super::names::{numbered, plain, shortened};
 use crate::sys::errors::{is_about_the_name, is_unknown_way};
 use crate::sys::files::Facts;
 
-/// Files of one name in one folder.
+/// Most files with the same name in one folder.
 const SAME_NAMES: u32 = 1_000;
-/// Lengths to which a name is cut that is too long: encrypted folders take 143 bytes at most, and
-/// a number must fit as well.
+/// Lengths to which an overlong name is shortened: encrypted folders allow 143 bytes at most, and a
+/// number must fit as well.
 const SHORTER_BYTES: [usize; 2] = [130, 60];
 
 /// Why a file did not get its name.
 #[derive(Debug)]
 pub struct Unnamed {
-    /// The name that it would have had.
+    /// The name that it should have got.
     pub path: PathBuf,
     /// The system's error.
     pub error: io::Error,
 }
 
 /// Gives the file `from` the name `chosen` in the folder `dir`, on the same disk, if that is free;
-/// else `name`, or with ` (2)` and so on before the extension where that is taken. Returns where it
-/// lies.
+/// else `name`, with ` (2)` and so on before the extension if that is taken. Returns its path.
 ///
 /// # Errors
-/// What the disk says.
+/// The disk's error.
 pub fn publish(
     disk: &dyn Disk,
     from: &Path,
@@ -49,7 +48,7 @@ pub fn publish(
 /// The same for a folder.
 ///
 /// # Errors
-/// What the disk says.
+/// The disk's error.
 pub(super) fn publish_folder(
     disk: &dyn Disk,
     from: &Path,
@@ -98,10 +97,10 @@ fn publish_by(
     Err(failed)
 }
 
-/// Gives the file `from` the name `to`, which must not exist.
+/// Gives the file `from` the name `to`, which must not exist yet.
 ///
 /// # Errors
-/// What the disk says.
+/// The disk's error.
 pub(super) fn rename_new(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
     match disk.rename(from, to) {
         Err(error) if is_unknown_way(&error) => {}
@@ -109,7 +108,7 @@ pub(super) fn rename_new(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<
     }
     match disk.link(from, to) {
         Ok(()) => {
-            // The file has its name; a second, hidden one that stays behind takes no space.
+            // The file has its name; if the hidden second one remains, it takes no space.
             let _ = disk.remove(from);
             Ok(())
         }
@@ -118,23 +117,23 @@ pub(super) fn rename_new(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<
     }
 }
 
-/// Gives the folder `from` the name `to`, which must not exist.
+/// Gives the folder `from` the name `to`, which must not exist yet.
 fn rename_folder_new(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
     match disk.rename(from, to) {
         Err(error) if is_unknown_way(&error) => {}
         renamed => return renamed,
     }
-    // An empty folder reserves the name; none with something in it is ever replaced.
+    // An empty folder reserves the name; one that is not empty is never replaced.
     fs::create_dir(to)?;
     let renamed = disk.rename_over(from, to);
     if renamed.is_err() {
-        // The error of the rename says more.
+        // The rename's error says more.
         let _ = fs::remove_dir(to);
     }
     renamed
 }
 
-/// Makes an empty file of the name, and puts the whole one in its place.
+/// Makes an empty file of that name, and replaces it with the finished one.
 fn take_place(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
     let empty = disk.create(to)?;
     let is_ours = || leads_to(to, &empty) && empty.metadata().is_ok_and(|there| there.len() == 0);
@@ -143,7 +142,7 @@ fn take_place(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
     }
     let renamed = disk.rename_over(from, to);
     if renamed.is_err() && is_ours() {
-        // The error of the rename says more.
+        // The rename's error says more.
         let _ = disk.remove(to);
     }
     renamed

@@ -1,9 +1,9 @@
 //! What is served to other members: a file of the user's own, a finished download, or one still in
 //! progress.
 //!
-//! A source may be edited, truncated or swapped while it is served. Nobody gets a wrong byte,
-//! because every chunk is verified where it arrives; [`Served::unchanged`] and [`Served::recheck`]
-//! let a host notice first and withdraw its offer.
+//! A source may be edited, truncated or swapped while it is served. Nobody accepts a wrong byte,
+//! because every chunk is verified where it arrives; with [`Served::unchanged`] and
+//! [`Served::recheck`] a host can notice first and withdraw its offer.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -24,24 +24,24 @@ use crate::sys::files::{Facts, Positional};
 /// Why bytes cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The range is not wholly in chunks that are held.
+    /// The range is not entirely within chunks that are held.
     #[error("bytes {offset} to {end} are not held here")]
     NotHeld {
-        /// First byte asked for.
+        /// First byte requested.
         offset: u64,
-        /// One past the last byte asked for.
+        /// One past the last byte requested.
         end: u64,
     },
-    /// It does not lie any more where it lay, or another does.
+    /// It is no longer at its place, or another file is.
     #[error("the file is not what was offered: offer it again")]
     Changed,
-    /// The file is shorter than it was.
+    /// The file is shorter than before.
     #[error("the file is shorter than when it was offered: offer it again")]
     Truncated,
-    /// The system lets no more files be open now.
+    /// The system allows no more open files at the moment.
     #[error("too many files are open: try again later")]
     Scarce,
-    /// The disk did not give the bytes.
+    /// The disk could not read the bytes.
     #[error("cannot read the file: {0}")]
     Read(#[from] io::Error),
 }
@@ -52,7 +52,7 @@ impl ServeError {
     }
 }
 
-/// Where a finished file lies and what it looked like there.
+/// The path of a finished file, and its stamp there.
 #[derive(Debug, Clone)]
 pub struct Place {
     path: PathBuf,
@@ -61,7 +61,7 @@ pub struct Place {
 
 impl Place {
     fn new(path: PathBuf, stamp: Stamp) -> Self {
-        // A relative path would change its meaning with the working folder.
+        // A relative path would change its meaning with the working directory.
         let path = std::path::absolute(&path).unwrap_or(path);
         Self { path, stamp }
     }
@@ -72,24 +72,24 @@ impl Place {
         &self.path
     }
 
-    /// Whether the path still leads to that file, with the same length and time of modification.
+    /// Whether the path still leads to that file, with the same length and modification time.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
         Stamp::at(&self.path).is_ok_and(|now| now == self.stamp)
     }
 }
 
-/// Finished files that are open to be read: so many, and the one that was used longest ago goes
+/// Finished files that are open for reading, up to a limit: then the least recently used is closed
 /// for the next. A reader keeps its file open until it is done.
 #[derive(Debug)]
 pub struct OpenFiles {
     most: usize,
-    /// Used last at the end.
+    /// The most recently used is last.
     open: Mutex<VecDeque<(Stamp, Arc<File>)>>,
 }
 
 impl OpenFiles {
-    /// How many at most.
+    /// Keeps at most `most` files open.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { most, open: Mutex::default() }
@@ -105,7 +105,7 @@ impl OpenFiles {
         let mut open = self.lock();
         if let Some(at) = open.iter().position(|(stamp, _)| *stamp == place.stamp)
             && let Some(known) = open.remove(at)
-            // One that was edited meanwhile is not that file any more.
+            // If it was edited meanwhile, it is no longer that file.
             && Stamp::of(&known.1).is_ok_and(|now| now == place.stamp)
         {
             let file = Arc::clone(&known.1);
@@ -138,7 +138,7 @@ impl OpenFiles {
 /// Where the bytes are.
 #[derive(Debug)]
 enum Lies {
-    /// In the partial file of a download that goes on.
+    /// In the partial file of a download in progress.
     Growing(Arc<File>),
     /// In memory: the manifest of a folder.
     Memory(Arc<ManifestBytes>),
@@ -146,8 +146,8 @@ enum Lies {
     Finished(Vec<Place>),
 }
 
-/// A file that is served to other members, wholly or as far as it is held. Shared by the threads
-/// that serve it; reads are positional, so they do not disturb each other.
+/// A file that is served to other members, completely or as far as it is held. The threads that
+/// serve it share it; reads are positional, so they do not disturb each other.
 #[derive(Debug)]
 pub struct Served {
     tree: FileTree,
@@ -157,8 +157,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// A file with every chunk held. `stamp` is what it looked like when it was opened,
-    /// before it was hashed.
+    /// A file with every chunk held. `stamp` is what it was when opened, before hashing.
     #[must_use]
     pub fn complete(
         tree: FileTree,
@@ -193,7 +192,7 @@ impl Served {
         Self { tree, lies: RwLock::new(lies), open_files: Arc::clone(open_files), chunks }
     }
 
-    /// Says that the download is complete and lies at `path` now.
+    /// Notes that the download is complete, and at `path` from now on.
     ///
     /// # Errors
     /// When the system cannot say what the file is.
@@ -206,7 +205,7 @@ impl Served {
         Ok(())
     }
 
-    /// The same content lies where `other` lies: it is read there too if it has to be.
+    /// Notes that the same content is at `other`'s places: it is read there too if necessary.
     pub fn lies_too(&self, other: &Self) {
         let more = match &*other.lies.read().unwrap_or_else(PoisonError::into_inner) {
             Lies::Finished(places) => places.clone(),
@@ -219,7 +218,7 @@ impl Served {
         }
     }
 
-    /// It is read at `path` no more; returns what lay there.
+    /// Stops reading it at `path`; returns what was there.
     pub fn leave_place(&self, path: &Path) -> Option<Place> {
         let mut lies = self.lies.write().unwrap_or_else(PoisonError::into_inner);
         let Lies::Finished(places) = &mut *lies else { return None };
@@ -244,7 +243,7 @@ impl Served {
         Err(failed)
     }
 
-    /// The file, to be read several times: it stays open as long as this lives.
+    /// The file, for several reads: it stays open as long as this lives.
     ///
     /// # Errors
     /// As [`Served::read_at`].
@@ -276,12 +275,12 @@ impl Served {
         self.chunks.has(chunk)
     }
 
-    /// Says that `chunk` is verified and on disk. Beyond the end nothing happens.
+    /// Notes that `chunk` is verified and on disk. Beyond the end nothing happens.
     pub fn set_held(&self, chunk: u32) {
         self.chunks.insert(chunk);
     }
 
-    /// Where the finished file lies; `None` while it still downloads.
+    /// Where the finished file is; `None` while it is downloading.
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
         match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
@@ -315,13 +314,13 @@ impl Served {
         places.into_iter().find(Place::is_unchanged).map(|place| place.path)
     }
 
-    /// The chunks held, as they are advertised.
+    /// The chunks held, in the form that is advertised.
     #[must_use]
     pub fn held(&self) -> Bitmap {
         self.chunks.to_bitmap()
     }
 
-    /// Fills `out` with the bytes from `offset`: all of them, out of chunks that are held, or none.
+    /// Fills `out` with the bytes from `offset`: all of them, from held chunks, or none.
     ///
     /// # Errors
     /// When part of the range is not held, when the file was changed, or when the disk fails.
@@ -329,13 +328,12 @@ impl Served {
         self.reader()?.read_into(offset, &mut [IoSliceMut::new(out)])
     }
 
-    /// Whether the path, or one of them, still leads to the file that was hashed, with the same
-    /// length and time of modification; for a download in progress, whether its partial file was
-    /// not deleted.
+    /// Whether a path still leads to the file that was hashed, with the same length and
+    /// modification time; for a download in progress, whether its partial file still exists.
     #[must_use]
     pub fn unchanged(&self) -> bool {
         match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
-            // Under whatever name: it may just be getting its final one.
+            // Under any name: it may just be getting its final one.
             Lies::Growing(file) => Facts::of(file).is_ok_and(|now| now.names > 0),
             Lies::Memory(_) => true,
             Lies::Finished(places) => places.iter().any(Place::is_unchanged),
@@ -345,7 +343,7 @@ impl Served {
     /// Hashes `chunk` from the disk again: whether it is still what the tree says.
     ///
     /// # Errors
-    /// When the disk does not give the bytes.
+    /// When the disk cannot read the bytes.
     pub fn recheck(&self, chunk: u32) -> Result<bool, ServeError> {
         let file = match self.source() {
             Err(ServeError::Changed) => return Ok(false),
@@ -378,11 +376,10 @@ enum Source {
 }
 
 impl Reader<'_> {
-    /// As [`Served::read_at`] into several places, one behind the other, with one call of the
-    /// system.
+    /// Like [`Served::read_at`], but into several places one after another, with one system call.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Served::read_at`].
     pub fn read_into(&self, offset: u64, out: &mut [IoSliceMut<'_>]) -> Result<(), ServeError> {
         let length: usize = out.iter().map(|out| out.len()).sum();
         if length == 0 {
@@ -411,7 +408,7 @@ impl Reader<'_> {
         if file.read_vectored_at(out, offset).is_ok_and(|read| read == length) {
             return Ok(());
         }
-        // Interrupted, short, or a failure that the next call will name.
+        // Interrupted, short, or a failure that the next call will report.
         let mut offset = offset;
         for out in out {
             file.read_exact_at(out, offset).map_err(|error| match error.kind() {

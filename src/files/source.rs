@@ -1,4 +1,4 @@
-//! Files of the user's own: which can be offered, and how a change is detected.
+//! Files of the user's own: which can be offered, and how changes are detected.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +13,7 @@ pub struct Stamp {
     pub len: u64,
     /// Time of the last modification, in nanoseconds since 1970.
     pub modified_ns: i128,
-    /// Which file it is, whatever is in it.
+    /// Which file it is, whatever its content.
     pub id: FileId,
 }
 
@@ -26,10 +26,10 @@ impl Stamp {
         Facts::of(file).map(|facts| Self::in_facts(&facts))
     }
 
-    /// The stamp of the file that a path leads to.
+    /// The stamp of the file at a path.
     ///
     /// # Errors
-    /// As [`Stamp::of`], and when there is none.
+    /// As [`Stamp::of`], and when there is no file.
     pub fn at(path: &Path) -> io::Result<Self> {
         Facts::at(path).map(|facts| Self::in_facts(&facts))
     }
@@ -42,7 +42,7 @@ impl Stamp {
 /// Why a file cannot be offered.
 #[derive(Debug, thiserror::Error)]
 pub enum OfferError {
-    /// Nothing there.
+    /// There is nothing.
     #[error("cannot send {path}: there is no such file; check the name and the folder")]
     NotFound {
         /// As given.
@@ -61,7 +61,7 @@ pub enum OfferError {
     NotAFile {
         /// As given.
         path: PathBuf,
-        /// What it is, with its article.
+        /// What it is, with an article.
         kind: &'static str,
     },
     /// Not readable.
@@ -92,16 +92,16 @@ pub enum OfferError {
     },
 }
 
-/// Opens a file of the user's own for sending; a symbolic link is followed. Never blocks on a pipe
-/// or wakes a device.
+/// Opens a file of the user's own for sending; follows symbolic links. Never blocks on a pipe or
+/// wakes a device.
 ///
 /// # Errors
 /// Anything but a readable regular file of at most `max_bytes` bytes is refused.
 pub fn open(path: &Path, max_bytes: u64) -> Result<(File, Stamp), OfferError> {
     let failed = |error| refusal(path, error);
-    // Opening a device can move something, so what it is comes first.
+    // Opening a device can start something, so its kind is checked first.
     check_kind(path, Facts::at(path).map_err(failed)?.kind)?;
-    // It may have been swapped in between; that does not block us.
+    // It may have been swapped in between; opening it so does not block.
     let file = open_quietly(path).map_err(failed)?;
     let facts = Facts::of(&file).map_err(failed)?;
     check_kind(path, facts.kind)?;

@@ -34,7 +34,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
     vectors
 }
 
-/// The content `count` of the vectors: `bytes` bytes from `offset`, a multiple of 8.
+/// The vectors' content `count`: `bytes` bytes from `offset`, a multiple of 8.
 pub(crate) fn count_bytes(offset: u64, bytes: usize) -> Vec<u8> {
     let mut out: Vec<u8> =
         (0..bytes.div_ceil(8) as u64).flat_map(|word| (offset / 8 + word).to_be_bytes()).collect();

@@ -5,8 +5,8 @@
 //! wakes both.
 //!
 //! Invariants: a length is checked against the limit of its stage before anything is allocated for
-//! it; a half that failed is not used again; buffers can be released while idle. The channel knows
-//! nothing of what the records contain.
+//! it; a half that failed is not used again; buffers can be released while idle. The channel does
+//! not know what the records contain.
 
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 use super::stream::Stream;
 use crate::crypto::noise::{Opener, RECORD_MAX_PLAIN_BYTES, Sealer, TAG_BYTES};
 
-/// Bytes in front of a record: the length of its ciphertext.
+/// Bytes before a record: the length of its ciphertext.
 const LENGTH_BYTES: usize = 2;
-/// Bytes of a record around what it carries.
+/// Bytes that a record adds to its content.
 const AROUND_BYTES: usize = LENGTH_BYTES + TAG_BYTES;
-/// Bytes that a receiving half asks the stream for when nothing says that more are under way.
+/// Bytes that a receiving half requests from the stream when nothing indicates that more will come.
 const READ_AHEAD_BYTES: usize = 4 * 1024;
-/// The kernel's send buffer for a lane: more measured slower, and less no better.
+/// The kernel's send buffer for a lane: larger ones measured slower, smaller ones no better.
 const UNSENT_BYTES: u32 = 32 * 1024;
 
 /// Why nothing was received.
@@ -32,15 +32,15 @@ pub enum RecvError {
     /// The peer or this side closed the connection, or it broke.
     #[error("the connection was closed")]
     Closed,
-    /// Nothing, or not enough, came in time. What came is kept: receiving can go on.
+    /// Nothing, or not enough, came in time. What came is kept, so receiving can continue.
     #[error("nothing came from the peer in time")]
     TimedOut,
     /// The peer announced a record longer than this stage allows.
     #[error("the peer announced a record of {bytes} bytes; {max} are allowed here")]
     TooLong {
-        /// What the record would carry, in bytes.
+        /// Size of the record's content, in bytes.
         bytes: usize,
-        /// What it may carry, in bytes.
+        /// Most bytes that it may have.
         max: usize,
     },
     /// The record is not the next one that the peer sealed.
@@ -54,10 +54,10 @@ pub enum SendError {
     /// The connection is closed or broken.
     #[error("the connection was closed")]
     Closed,
-    /// The peer took nothing for as long as the stream's write timeout.
+    /// The peer took nothing for the stream's whole write timeout.
     #[error("the peer takes nothing")]
     Stuck,
-    /// Too long for one record. Nothing was sealed: sending can go on.
+    /// Too long for one record. Nothing was sealed, so sending can continue.
     #[error("{bytes} bytes do not fit into one record; at most {RECORD_MAX_PLAIN_BYTES} do")]
     TooLong {
         /// How many bytes there were.
@@ -77,7 +77,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// The channel whose handshake ended on `stream`; `remote` is the peer's address, unmapped.
+    /// The channel of `stream` after its handshake; `remote` is the peer's address, unmapped.
     #[must_use]
     pub fn new(
         stream: Arc<dyn Stream>,
@@ -113,7 +113,7 @@ impl Channel {
     /// [`SendHalf::send`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`SendHalf::send`].
     pub fn send(&mut self, plain: &[u8]) -> Result<(), SendError> {
         self.sender.send(plain)
     }
@@ -121,7 +121,7 @@ impl Channel {
     /// [`RecvHalf::recv`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`RecvHalf::recv`].
     pub fn recv(&mut self, max: usize) -> Result<&[u8], RecvError> {
         self.receiver.recv(max)
     }
@@ -129,7 +129,7 @@ impl Channel {
     /// [`RecvHalf::recv_by`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`RecvHalf::recv_by`].
     pub fn recv_by(&mut self, max: usize, deadline: Instant) -> Result<&[u8], RecvError> {
         self.receiver.recv_by(max, deadline)
     }
@@ -143,8 +143,8 @@ impl Channel {
         self.stream().set_write_timeout(write)
     }
 
-    /// Has the kernel keep little that it cannot send yet: what is written then has left but for
-    /// that, so whose turn it is to send is decided here. Where it cannot be done, turns are rough.
+    /// Lets the kernel hold little that it cannot send yet: nearly all that was written has then
+    /// left, so turns at sending are decided here. Where this is not possible, turns are rough.
     pub fn bound_unsent(&self) {
         self.stream().bound_unsent(UNSENT_BYTES);
     }
@@ -161,16 +161,16 @@ impl Channel {
 pub struct SendHalf {
     stream: Arc<dyn Stream>,
     sealer: Sealer,
-    /// Sealed records, the first `used` bytes of it; the rest is room.
+    /// Sealed records in its first `used` bytes; the rest is free.
     sealed: Vec<u8>,
     used: usize,
 }
 
 impl SendHalf {
-    /// Sends one record, and what was queued before it, with one write.
+    /// Sends one record, after those queued before it, with one write.
     ///
     /// # Errors
-    /// [`SendError`]; but for [`SendError::TooLong`] the channel is at its end.
+    /// [`SendError`]; except after [`SendError::TooLong`] the channel cannot be used any more.
     pub fn send(&mut self, plain: &[u8]) -> Result<(), SendError> {
         self.queue(plain)?;
         self.flush()
@@ -188,12 +188,12 @@ impl SendHalf {
         self.seal(plain.len())
     }
 
-    /// Has `fill` write `bytes` bytes, as the plain text of so many records of `record_bytes` (the
-    /// last may be shorter), into the places where they are then sealed. When `fill` fails nothing
+    /// Lets `fill` write `bytes` bytes, as the plain text of records of `record_bytes` each (the
+    /// last may be shorter), into the places where they are then sealed. If `fill` fails, nothing
     /// is queued.
     ///
     /// # Errors
-    /// Its own error inside, else [`SendError::TooLong`] and [`SendError::UsedUp`].
+    /// The inner one is that of `fill`; else [`SendError::TooLong`] and [`SendError::UsedUp`].
     pub fn queue_filled<E>(
         &mut self,
         bytes: usize,
@@ -229,7 +229,7 @@ impl SendHalf {
         Ok(Ok(()))
     }
 
-    /// The place of the next record's plain text.
+    /// The place for the next record's plain text.
     fn room(&mut self, bytes: usize) -> &mut [u8] {
         let needed = self.used + bytes + AROUND_BYTES;
         if self.sealed.len() < needed {
@@ -239,7 +239,7 @@ impl SendHalf {
         self.sealed.get_mut(start..start + bytes).unwrap_or_default()
     }
 
-    /// Seals the next record, whose plain text stands in its place.
+    /// Seals the next record, whose plain text is in place.
     fn seal(&mut self, bytes: usize) -> Result<(), SendError> {
         let end = self.used + bytes + AROUND_BYTES;
         let record = self.sealed.get_mut(self.used..end);
@@ -252,7 +252,7 @@ impl SendHalf {
         Ok(())
     }
 
-    /// Bytes that wait for [`SendHalf::flush`].
+    /// Bytes that are waiting for [`SendHalf::flush`].
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.used
@@ -261,8 +261,8 @@ impl SendHalf {
     /// Writes what is queued: one system call unless the stream's buffer is full.
     ///
     /// # Errors
-    /// [`SendError::Closed`], and [`SendError::Stuck`] when nothing at all was taken for one
-    /// write timeout.
+    /// [`SendError::Closed`], and [`SendError::Stuck`] if nothing at all was taken within one write
+    /// timeout.
     pub fn flush(&mut self) -> Result<(), SendError> {
         let mut rest = self.sealed.get(..self.used).unwrap_or_default();
         while !rest.is_empty() {
@@ -285,9 +285,9 @@ impl SendHalf {
         }
     }
 
-    /// Tells the peer that nothing more comes; receiving goes on.
+    /// Tells the peer that nothing more will come; receiving continues.
     pub fn finish(&mut self) {
-        // A stream that is already gone needs no farewell.
+        // A stream that is closed already needs no shutdown.
         let _ = self.stream.shut(Shutdown::Write);
     }
 
@@ -303,7 +303,7 @@ impl SendHalf {
 pub struct RecvHalf {
     stream: Arc<dyn Stream>,
     opener: Opener,
-    /// Bytes from the stream; those of `filled` are not opened yet.
+    /// Bytes from the stream; those in `filled` are not opened yet.
     sealed: Vec<u8>,
     filled: Range<usize>,
     read_ahead: usize,
@@ -313,36 +313,36 @@ pub struct RecvHalf {
 }
 
 impl RecvHalf {
-    /// The next record, of at most `max` bytes; waits as long as the stream's read timeout for
-    /// each part of it. The bytes stay until the next call.
+    /// The next record, of at most `max` bytes; waits up to the stream's read timeout for each part
+    /// of it. The bytes stay valid until the next call.
     ///
     /// # Errors
-    /// [`RecvError`]; after [`RecvError::TimedOut`] one may go on.
+    /// [`RecvError`]; after [`RecvError::TimedOut`] the caller may try again.
     pub fn recv(&mut self, max: usize) -> Result<&[u8], RecvError> {
         self.recv_within(max, None)
     }
 
-    /// The next record, of at most `max` bytes, if all of it is there at `deadline`, however it
+    /// The next record, of at most `max` bytes, if it is complete by `deadline`, however slowly it
     /// drips. Changes the stream's read timeout.
     ///
     /// # Errors
-    /// [`RecvError`]; after [`RecvError::TimedOut`] one may go on.
+    /// [`RecvError`]; after [`RecvError::TimedOut`] the caller may try again.
     pub fn recv_by(&mut self, max: usize, deadline: Instant) -> Result<&[u8], RecvError> {
         self.recv_within(max, Some(deadline))
     }
 
-    /// Asks the stream for up to `bytes` at once: few for control messages, many for bulk.
+    /// Sets how many bytes are read from the stream at once: few for messages, many for bulk.
     pub fn set_read_ahead(&mut self, bytes: usize) {
         self.read_ahead = bytes;
     }
 
-    /// Whether to give all buffers back before waiting for the peer: a link that says nothing
-    /// then costs no buffer, and one that talks costs one more system call a burst.
+    /// Whether to release all buffers before waiting for the peer: then a silent link needs no
+    /// buffer, and a busy one makes one more system call per burst.
     pub fn set_lean(&mut self, lean: bool) {
         self.lean = lean;
     }
 
-    /// Gives back the buffers that hold nothing.
+    /// Releases the buffers that are empty.
     pub fn release(&mut self) {
         if self.filled.is_empty() {
             self.sealed = Vec::new();
@@ -365,12 +365,12 @@ impl RecvHalf {
         self.sealed.get(start..start + length).ok_or(RecvError::BadRecord)
     }
 
-    /// The next records that are there, one at least, joined: up to `max` bytes, or less if the
+    /// The next records that are there, at least one, joined: up to `max` bytes, or fewer if the
     /// next would exceed that, or is empty. An empty result is an empty record. The bytes stay
-    /// until the next call.
+    /// valid until the next call.
     ///
     /// # Errors
-    /// [`RecvError`]; a first record of more than `max` bytes is too long.
+    /// [`RecvError`]; it is too long if the first record has more than `max` bytes.
     pub fn recv_joined(&mut self, max: usize, deadline: Instant) -> Result<&[u8], RecvError> {
         let body = self.next_record(max.min(RECORD_MAX_PLAIN_BYTES), Some(deadline))?;
         let start = body.start;
@@ -386,7 +386,7 @@ impl RecvHalf {
         self.sealed.get(start..start + length).ok_or(RecvError::BadRecord)
     }
 
-    /// Opens the record at `body` to where `at` says, in front of it; gives its length.
+    /// Opens the record at `body` to the position `at`, before it; returns its length.
     fn open_into(&mut self, at: usize, body: Range<usize>) -> Result<usize, RecvError> {
         let from = body.start.checked_sub(at).ok_or(RecvError::BadRecord)?;
         let room = self.sealed.get_mut(at..body.end).ok_or(RecvError::BadRecord)?;
@@ -395,7 +395,7 @@ impl RecvHalf {
         Ok(length)
     }
 
-    /// Where the next record lies, if all of it is there.
+    /// Where the next record is, if all of it is there.
     fn waiting_record(&self) -> Option<Range<usize>> {
         let filled = self.sealed.get(self.filled.clone())?;
         let length = usize::from(u16::from_be_bytes(*filled.first_chunk()?));
@@ -404,7 +404,7 @@ impl RecvHalf {
             .then(|| start..start + length)
     }
 
-    /// Where in `sealed` the ciphertext of the next record lies, once all of it is there.
+    /// Where in `sealed` the ciphertext of the next record is, once all of it is there.
     fn next_record(
         &mut self,
         max: usize,
@@ -422,7 +422,7 @@ impl RecvHalf {
         Ok(start..start + length)
     }
 
-    /// Reads until `needed` bytes wait to be opened.
+    /// Reads until `needed` bytes are waiting to be opened.
     fn fill(&mut self, needed: usize, deadline: Option<Instant>) -> Result<(), RecvError> {
         while self.filled.len() < needed {
             if self.filled.is_empty() {
@@ -451,7 +451,7 @@ impl RecvHalf {
         }
     }
 
-    /// One call of the system into the free room, repeated only when a signal interrupted it.
+    /// One system call into the free space, repeated only if a signal interrupted it.
     fn read(
         &mut self,
         deadline: Option<Instant>,
@@ -466,7 +466,7 @@ impl RecvHalf {
                 Ok(0) => return Err(RecvError::Closed),
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // A shorter timeout than the deadline's: it is looked at again.
+                // The timeout may be shorter than the deadline, so that is checked again.
                 Err(error) if is_timeout(&error) && deadline.is_some() => {}
                 Err(error) if is_timeout(&error) => return Err(RecvError::TimedOut),
                 Err(_) => return Err(RecvError::Closed),
@@ -474,8 +474,8 @@ impl RecvHalf {
         }
     }
 
-    /// Sets the stream's timeout for a read that ends at `deadline`, unless it is about right:
-    /// reads of bulk come too often for a system call with each.
+    /// Sets the stream's timeout for a read that ends at `deadline`, unless it is about right
+    /// already: bulk reads are too frequent for a system call with each.
     fn wait_until(&mut self, deadline: Instant) -> Result<(), RecvError> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -489,7 +489,7 @@ impl RecvHalf {
     }
 }
 
-/// Whether a blocking call ran into the stream's timeout (the system names it in two ways).
+/// Whether a blocking call hit the stream's timeout (the system reports it in two ways).
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

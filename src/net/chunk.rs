@@ -1,8 +1,8 @@
 //! The fetching side of a data lane.
 //!
-//! The lane's thread owns the receiving half and reads the answers in order. Requests leave on a
-//! thread of their own, so that the next ones are on their way while an answer comes.
-//! Absent is what becomes of the bytes: that is the business of who asks.
+//! The lane's thread owns the receiving half and reads the answers in order. Requests are sent by a
+//! thread of their own, so that the next ones are under way while an answer comes. Absent is what
+//! happens to the bytes: that is up to the caller.
 
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use super::throttle::Throttle;
 use crate::crypto::noise::RECORD_MAX_PLAIN_BYTES;
 use crate::router::event::{Closed, FetchError};
 
-/// A host that sends slower is given up, after the lane's patience. Those that are merely slow are
-/// the business of the choice: they may be all there is.
+/// A slower host is given up once the lane's patience runs out. Hosts that are merely slow are up
+/// to the choice, as there may be no others.
 const LEAST_BYTES_PER_S: u32 = 1024;
 
-/// Sends what comes from `queue`, each request with what its asker keeps for the answer, until
-/// that or the lane ends; then the stream is shut. A request leaves once it has a place in `asked`,
+/// Sends the requests from `queue`, each with what its asker keeps for the answer, until the queue
+/// or the lane ends; then the stream is shut. A request is sent once it has a place in `asked`,
 /// which so bounds how many are unanswered.
 pub fn send_requests<T>(
     mut sender: SendHalf,
@@ -34,28 +34,28 @@ pub fn send_requests<T>(
             break;
         }
     }
-    // Wakes whoever waits for an answer. A stream that is gone already needs no shutting down.
+    // Wakes the thread that waits for an answer. A stream that is closed already is fine.
     let _ = sender.stream().shut(Shutdown::Both);
 }
 
-/// The answers that come over a lane, one after the other. One that is not read to its end leaves
-/// the lane of no use, for nobody could make sense of what follows.
+/// The answers that come over a lane, one after another. If one is not read to its end, the lane is
+/// useless, because nobody could make sense of what follows.
 #[derive(Debug)]
 pub struct Answers {
     receiver: RecvHalf,
     throttle: Arc<Throttle>,
-    /// The first record comes within so long, and each that follows earns time for the next, or
-    /// the lane ends: a host that drips must not keep a chunk and a thread.
+    /// The first record must come within this time, and each that follows earns time for the next,
+    /// or the lane ends: a host that drips must not hold a chunk and a thread.
     patience: Duration,
     /// How long the next record may take.
     granted: Duration,
-    /// Bytes of the answer that are still to come.
+    /// Bytes of the answer still to come.
     left: u64,
     closed: Option<Closed>,
 }
 
 impl Answers {
-    /// What comes from `receiver`. The lane ends when a record that is due takes longer than
+    /// The answers from `receiver`. The lane ends when a record that is due takes longer than
     /// `patience`.
     #[must_use]
     pub fn new(mut receiver: RecvHalf, patience: Duration, throttle: Arc<Throttle>) -> Self {
@@ -69,17 +69,17 @@ impl Answers {
         self.closed.clone().or_else(|| (self.left > 0).then_some(Closed::Gone))
     }
 
-    /// Bytes of the answer that are still to come.
+    /// Bytes of the answer still to come.
     #[must_use]
     pub fn left(&self) -> u64 {
         self.left
     }
 
-    /// Waits for the answer to `request` to begin; the chunk that comes, 0 for the list. The host
-    /// must have as many bytes to send as `length` says of that chunk.
+    /// Waits until the answer to `request` begins; returns the chunk that comes, or 0 for the list.
+    /// The host must announce as many bytes as `length` gives for that chunk.
     ///
     /// # Errors
-    /// [`FetchError::Lane`], [`FetchError::NotHeld`] (also of a file that changed),
+    /// [`FetchError::Lane`], [`FetchError::NotHeld`] (also for a file that changed),
     /// [`FetchError::Busy`] and [`FetchError::Elsewhere`].
     pub fn begin(
         &mut self,
@@ -109,12 +109,12 @@ impl Answers {
         }
     }
 
-    /// The next bytes: what is there, up to [`BATCH_BYTES`]. They stay until the next call.
+    /// The next bytes that are there, up to [`BATCH_BYTES`]. They stay valid until the next call.
     ///
     /// # Errors
-    /// [`FetchError::Lane`], and [`FetchError::NotHeld`] when the host broke off.
+    /// [`FetchError::Lane`], and [`FetchError::NotHeld`] if the host broke off.
     pub fn read(&mut self) -> Result<&[u8], FetchError> {
-        // Under a limit a record at a time, whatever its length.
+        // Under a limit, one record at a time, however long.
         let most = self.throttle.piece_bytes(BATCH_BYTES).max(RECORD_MAX_PLAIN_BYTES);
         let most = usize::try_from(self.left).map_or(most, |left| left.min(most));
         let began = Instant::now();
@@ -130,7 +130,7 @@ impl Answers {
             return Err(FetchError::NotHeld);
         }
         self.left -= bytes.len() as u64;
-        // Only the wait for it counts: the host is not to blame for a limit or a disk of ours.
+        // Only the wait counts: the host is not to blame for our own limit or disk.
         let took = began.elapsed();
         self.granted = grant(self.granted, took, bytes.len()).min(self.patience);
         self.throttle.take(bytes.len());
@@ -143,7 +143,7 @@ impl Answers {
     }
 }
 
-/// How long the next record may take, after `bytes` bytes that took so long of what was granted.
+/// The time for the next record, after `bytes` bytes that took `took` of the time granted.
 fn grant(granted: Duration, took: Duration, bytes: usize) -> Duration {
     granted.saturating_sub(took) + Duration::from_secs(1) * bytes as u32 / LEAST_BYTES_PER_S
 }

@@ -1,7 +1,7 @@
-//! The connections of a node, as the shell and their threads share them.
+//! The connections of a node, shared by the shell and their threads.
 //!
-//! Invariants: every connection that the router was told of ends with exactly one event, however
-//! its thread ends; the first cause of its end is the one reported; a finished thread waits in the
+//! Invariants: every connection that the router knows of ends with exactly one event, however its
+//! thread ends; the first cause of its end is the one reported; a finished thread waits in the
 //! table to be joined, which never blocks the shell.
 
 use std::collections::BTreeMap;
@@ -20,9 +20,9 @@ use crate::router::event::Closed;
 use crate::router::ids::ConnId;
 use crate::thread;
 
-/// Connections that were dialled have numbers from here on, drawn by the router.
+/// Dialled connections have numbers from here on, drawn by the router.
 const DIALLED: u64 = 1 << 63;
-/// So often a thread that pauses looks whether it still has to.
+/// How often a pausing thread checks whether it still has to.
 const PAUSE_SLICE: Duration = Duration::from_millis(50);
 
 /// One connection.
@@ -30,7 +30,7 @@ const PAUSE_SLICE: Duration = Duration::from_millis(50);
 pub struct Connection {
     /// Its number.
     pub id: ConnId,
-    /// What the router wants of it.
+    /// What the router wants to send on it.
     pub outbox: Outbox,
     socket: Mutex<Socket>,
     cause: OnceLock<Closed>,
@@ -39,7 +39,7 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Socket {
-    /// A dial goes on.
+    /// A dial in progress.
     None,
     Open(Arc<dyn Stream>, IpAddr),
     Shut,
@@ -56,7 +56,7 @@ impl Connection {
         }
     }
 
-    /// Registers the socket, so that [`Connection::shut`] reaches it; at once, if that came first.
+    /// Registers the socket, so that [`Connection::shut`] reaches it, even if that came first.
     pub fn attach(&self, stream: &Arc<dyn Stream>, remote: IpAddr) {
         let mut socket = lock(&self.socket);
         match *socket {
@@ -65,7 +65,7 @@ impl Connection {
         }
     }
 
-    /// Notes why the connection ends, unless something else ended it before.
+    /// Records why the connection ends, unless something else ended it before.
     pub fn note(&self, cause: Closed) {
         // The first cause wins.
         let _ = self.cause.set(cause);
@@ -77,7 +77,7 @@ impl Connection {
         self.cause.get().cloned().unwrap_or(Closed::Gone)
     }
 
-    /// Wakes every thread of the connection with a socket that is closed in both directions.
+    /// Wakes every thread of the connection by closing its socket in both directions.
     pub fn shut(&self) {
         let socket = std::mem::replace(&mut *lock(&self.socket), Socket::Shut);
         if let Socket::Open(stream, _) = socket {
@@ -91,7 +91,7 @@ impl Connection {
         matches!(*lock(&self.socket), Socket::Shut)
     }
 
-    /// Waits so long, or until the connection ends.
+    /// Waits this long, or until the connection ends.
     #[cold]
     pub fn pause(&self, wait: Duration) {
         let until = Instant::now() + wait;
@@ -101,18 +101,18 @@ impl Connection {
         }
     }
 
-    /// The connection is admitted: it no longer counts as pending, and `gate` favours its
-    /// address as long as it lasts.
+    /// The connection is admitted: it no longer counts as pending, and `gate` favours its address
+    /// while it lasts.
     pub fn admit(&self, gate: &Arc<Gate>) {
         if let Socket::Open(_, remote) = *lock(&self.socket) {
-            // The memory it had before is given back.
+            // This releases the memory that it had before.
             *lock(&self.permit) = Some(gate.admitted(remote));
         }
     }
 }
 
 fn shut(stream: &dyn Stream) {
-    // An already closed socket is fine.
+    // A socket that is closed already is fine.
     let _ = stream.shut(Shutdown::Both);
 }
 
@@ -137,16 +137,16 @@ struct TableRow {
 }
 
 impl Conns {
-    /// A number for a connection that was accepted.
+    /// A number for an accepted connection.
     pub fn next_accepted(&self) -> ConnId {
         ConnId(self.accepted.fetch_add(1, Ordering::Relaxed) % DIALLED)
     }
 
-    /// Registers a connection and starts its thread, which does `work` and is out of the table
-    /// when that ends.
+    /// Registers a connection and starts its thread, which does `work` and leaves the table when
+    /// that ends.
     ///
     /// # Errors
-    /// When the system cannot start another thread or the table is closed: `work` was dropped.
+    /// When the system cannot start another thread, or the table is closed: `work` is dropped.
     pub fn start<F>(
         self: &Arc<Self>,
         id: ConnId,
@@ -176,7 +176,7 @@ impl Conns {
         Ok(())
     }
 
-    /// The handle goes where the thread is: it may have ended already.
+    /// The handle goes to wherever the thread is: it may have ended already.
     fn keep(&self, id: ConnId, thread: JoinHandle<()>) {
         let mut table = lock(&self.table);
         match table.open.get_mut(&id) {
@@ -185,7 +185,7 @@ impl Conns {
         }
     }
 
-    /// A connection, unless it has ended.
+    /// A connection that has not ended.
     #[must_use]
     pub fn get(&self, id: ConnId) -> Option<Arc<Connection>> {
         lock(&self.table).open.get(&id).map(|entry| Arc::clone(&entry.conn))
@@ -205,18 +205,18 @@ impl Conns {
         table.ended = running;
         drop(table);
         for thread in finished {
-            // A panic was logged by the thread's guard and reported by its connection's.
+            // The thread's guard logged a panic, and the connection's reported it.
             let _ = thread.join();
         }
     }
 
-    /// Takes no more connections.
+    /// Accepts no more connections.
     pub fn close(&self) {
         lock(&self.table).closed = true;
     }
 
-    /// Waits until every connection has ended and its thread is joined; false if some were left
-    /// at `deadline`.
+    /// Waits until every connection has ended and its thread is joined; false if some were left at
+    /// `deadline`.
     pub fn join(&self, deadline: Instant) -> bool {
         loop {
             self.reap();
@@ -233,14 +233,14 @@ impl Conns {
     }
 }
 
-/// Takes a connection out of the table when its thread ends, even by a panic.
+/// Removes a connection from the table when its thread ends, even by a panic.
 struct Leaving {
     conns: Arc<Conns>,
     id: ConnId,
 }
 
 impl Drop for Leaving {
-    // Out of line, so that no idle connection pays for it.
+    // Out of line, so that idle connections do not pay for it.
     #[inline(never)]
     fn drop(&mut self) {
         let mut table = lock(&self.conns.table);
@@ -250,7 +250,7 @@ impl Drop for Leaving {
             drop(table);
             entry.conn.outbox.end();
             entry.conn.shut();
-            // At once, though the shell may still hold the connection for a moment.
+            // Released at once, though the shell may still hold the connection for a moment.
             lock(&entry.conn.permit).take();
         }
     }

@@ -1,4 +1,4 @@
-//! Dialling: from an address that a person typed or a member advertised to a channel.
+//! Dialling: from an address, typed by a person or advertised by a member, to a channel.
 //!
 //! Names are resolved on a separate thread, because nothing can interrupt that. All addresses of a
 //! name are tried, each a little after the one before (RFC 8305, "Happy Eyeballs"), under one
@@ -31,13 +31,13 @@ const CONNECT_TIMEOUT_MS: u64 = 10_000;
 const ADDRESSES_MAX: usize = 8;
 /// Delay before the next address is tried as well (RFC 8305, 5).
 const STAGGER: Duration = Duration::from_millis(250);
-/// First and longest pause between two looks at the sockets that are connecting.
+/// First and longest pause between two checks of the sockets that are connecting.
 const LOOK_MIN: Duration = Duration::from_micros(200);
 const LOOK_MAX: Duration = Duration::from_millis(20);
 /// How often a dial that waits for a name checks whether it is still wanted.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Starts a dial. It ends with [`Event::ConnOpened`] or [`Event::DialFailed`].
+/// Starts a dial, which ends with [`Event::ConnOpened`] or [`Event::DialFailed`].
 ///
 /// # Errors
 /// When the system cannot start another thread: then nothing is reported.
@@ -49,8 +49,8 @@ pub fn start(net: &Arc<Net>, id: ConnId, target: Target, role: Role) -> io::Resu
     })
 }
 
-/// Starts a connection, as its dialer, over a stream that is there already: one that was not
-/// dialled by an address of its own. It ends with [`Event::ConnOpened`] or [`Event::DialFailed`].
+/// Starts a connection as its dialer, over an existing stream that was not dialled by an address of
+/// its own. It ends with [`Event::ConnOpened`] or [`Event::DialFailed`].
 ///
 /// # Errors
 /// As [`start`].
@@ -87,7 +87,7 @@ fn or_report(
     }
 }
 
-/// Reports a dial that failed, also when its thread panics.
+/// Reports a failed dial, even if its thread panics.
 struct DialReport<'a> {
     net: &'a Net,
     conn: &'a Connection,
@@ -97,7 +97,7 @@ struct DialReport<'a> {
 impl Drop for DialReport<'_> {
     fn drop(&mut self) {
         if let Some(failure) = self.failure.take() {
-            // Without a router there is nobody left to tell.
+            // Without a router there is nobody to tell.
             let _ = self.net.inbox.send(Event::DialFailed { conn: self.conn.id, failure });
         }
     }
@@ -137,9 +137,9 @@ fn open(
     Ok(Opened { side: Side::Dialer, role, channel, h, since })
 }
 
-/// An address as it can be dialled. A link-local one is good on one network only, and what others
-/// teach or people type often does not say on which (RFC 4007, 11.2: the zone is each computer's
-/// own): it is tried on every one that there is.
+/// The addresses to dial. A link-local one is valid on one network only, and people or members
+/// often do not say on which (RFC 4007, 11.2: each computer has zones of its own), so it is tried
+/// on every network that there is.
 fn zoned(addr: SocketAddr) -> Result<Vec<SocketAddr>, Failure> {
     match addr {
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
@@ -162,7 +162,7 @@ fn in_zones(addr: SocketAddrV6, zones: &[u32]) -> Result<Vec<SocketAddr>, Failur
     Ok(zones.map(|&zone| SocketAddrV6::new(*addr.ip(), addr.port(), 0, zone).into()).collect())
 }
 
-/// Whether the router or the end of the program wants the dial to end.
+/// Whether the router, or the end of the program, wants this dial to end.
 fn is_unwanted(conn: &Connection) -> bool {
     conn.is_shut() || conn.outbox.is_ending()
 }
@@ -210,7 +210,7 @@ fn resolve(
     }
 }
 
-/// Why no address could be connected to.
+/// Why no address could be reached.
 enum Missed {
     Cancelled,
     TimedOut,
@@ -330,7 +330,7 @@ fn begin(addr: SocketAddr) -> io::Result<Socket> {
     }
 }
 
-/// Whether the socket is connected by now.
+/// Whether the socket is connected now.
 fn look(socket: &Socket, addr: SocketAddr) -> io::Result<bool> {
     if let Some(error) = socket.take_error()? {
         return Err(error);
@@ -338,7 +338,7 @@ fn look(socket: &Socket, addr: SocketAddr) -> io::Result<bool> {
     if socket.peer_addr().is_err() {
         return Ok(false);
     }
-    // A socket that dials a free port of its own computer can meet itself (RFC 9293, 3.5).
+    // A socket that dials a free port of its own computer can connect to itself (RFC 9293, 3.5).
     let own = socket.local_addr()?.as_socket();
     if own == Some(addr) {
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -398,7 +398,7 @@ mod tests {
         assert_eq!(texts, ["[fe80::1%2]:51692", "[fe80::1%7]:51692"]);
         let failure = in_zones(addr, &[]).unwrap_err();
         assert!(failure.text.contains("fe80::1") && failure.text.contains("cable"), "{failure:?}");
-        // One with a zone stays as it is, and so does any other.
+        // An address with a zone stays as it is, and so does any that needs none.
         for text in ["[fe80::1%3]:51692", "[::1]:51692", "169.254.1.1:51692"] {
             let addr: SocketAddr = text.parse().unwrap();
             assert_eq!(zoned(addr).unwrap(), [addr]);

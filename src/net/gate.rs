@@ -2,9 +2,9 @@
 //!
 //! Strangers cost a thread and a handshake each, so their number is bounded in total, per address
 //! and per second. Addresses of admitted sessions are exempt from the bounds per address and per
-//! second, and the last place is theirs, so that strangers cannot lock members out.
-//! Among strangers those are favoured whose neighbourhood asks for least: where all places are
-//! taken the oldest connection of the busiest neighbourhood gives way.
+//! second, and the last place is reserved for them, so that strangers cannot lock members out.
+//! Among strangers, quiet neighbourhoods are favoured: when all places are taken, the oldest
+//! connection of the busiest neighbourhood gives way.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Shutdown};
@@ -17,14 +17,14 @@ use crate::router::address::{is_own_computer, neighbourhood_of, source_of};
 use crate::router::time::Millis;
 use crate::router::tokens::{Buckets, TokenRate, Tokens};
 
-/// A connection that waits for so long may give way to one from where as many or more wait.
+/// A connection that has waited this long may give way to one from an equally busy neighbourhood.
 const GIVES_WAY: Duration = Duration::from_secs(1);
-/// Where few handshakes are left this second, so many may still come from one neighbourhood.
+/// When few handshakes are left this second, a neighbourhood may still begin this many.
 const SCARCE: TokenRate = TokenRate { per_min: 120, burst: 8 };
-/// Neighbourhoods of which that is remembered.
+/// How many neighbourhoods' use is remembered.
 const NEIGHBOURHOODS_MAX: usize = 4_096;
 
-/// No place just now.
+/// There is no place at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denied;
 
@@ -40,7 +40,7 @@ pub struct Gate {
 
 #[derive(Debug)]
 struct GateState {
-    /// By the number of their permits: the oldest first.
+    /// By permit number: the oldest first.
     pending: BTreeMap<u64, Pending>,
     next: u64,
     admitted_by_source: BTreeMap<IpAddr, usize>,
@@ -54,11 +54,11 @@ struct GateState {
 struct Pending {
     addr: IpAddr,
     since: Instant,
-    /// What is closed when it gives way.
+    /// The stream to close when it gives way.
     stream: Option<Arc<dyn Stream>>,
 }
 
-/// One's own computer counts for itself.
+/// This computer is a neighbourhood of its own.
 fn near(addr: IpAddr) -> IpAddr {
     if is_own_computer(addr) { addr.to_canonical() } else { neighbourhood_of(addr) }
 }
@@ -86,7 +86,7 @@ impl Gate {
     /// A place for a connection from `addr`, until the permit is dropped or it gives way.
     ///
     /// # Errors
-    /// [`Denied`]: there is none; another try a second later may have one.
+    /// [`Denied`]: there is none; a second later there may be one.
     pub fn enter(self: &Arc<Self>, addr: IpAddr, now: Instant) -> Result<Permit, Denied> {
         let source = source_of(addr);
         let mut state = self.lock();
@@ -107,7 +107,7 @@ impl Gate {
         if let Some(pending) = leaves.and_then(|number| state.pending.remove(&number))
             && let Some(stream) = pending.stream
         {
-            // One that is closed already is what was wanted.
+            // It may be closed already, which is what we want.
             let _ = stream.shut(Shutdown::Both);
         }
         let number = state.next;
@@ -124,8 +124,8 @@ impl Gate {
         Permit { gate: Arc::clone(self), source, pending: None }
     }
 
-    /// Takes one handshake out of the bucket. Where little is left in it, neighbourhoods that used
-    /// much have to leave that to others.
+    /// Takes one handshake out of the bucket. When little is left in it, neighbourhoods that have
+    /// used much must leave that to others.
     fn spend(&self, state: &mut GateState, addr: IpAddr, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.began).as_millis();
         let now = Millis(u64::try_from(passed).unwrap_or(u64::MAX));
@@ -145,14 +145,14 @@ impl GateState {
         all.filter(move |(_, pending)| source_of(pending.addr) == source)
     }
 
-    /// Of one source the oldest connection, if it has waited for long.
+    /// The oldest connection of one source, if it has waited long.
     fn oldest_of_source(&self, source: IpAddr, now: Instant) -> Option<u64> {
         let (number, oldest) = self.from(source).next()?;
         oldest.is_old(now).then_some(number)
     }
 
-    /// The oldest connection of the neighbourhood that has most, if that has more than the one of
-    /// `addr`, or if it has waited for long.
+    /// The oldest connection of the busiest neighbourhood, if that has more connections than the
+    /// one of `addr`, or if the connection has waited long.
     fn to_give_way(&self, addr: IpAddr, now: Instant) -> Option<u64> {
         let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
         for pending in self.pending.values() {
@@ -172,17 +172,17 @@ impl Pending {
     }
 }
 
-/// A place at the gate; given back when dropped.
+/// A place at the gate; dropping it gives it back.
 #[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
     source: IpAddr,
-    /// The place of a connection that nobody has admitted; else its source is favoured.
+    /// The place of a connection that is not admitted; otherwise its source is favoured.
     pending: Option<u64>,
 }
 
 impl Permit {
-    /// This is closed when the connection gives way to another.
+    /// The stream to close when the connection gives way to another.
     pub fn attach(&self, stream: &Arc<dyn Stream>) {
         let mut state = self.gate.lock();
         if let Some(of) = self.pending.and_then(|number| state.pending.get_mut(&number)) {
@@ -195,7 +195,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.gate.lock();
         if let Some(number) = self.pending {
-            // It may have given way before.
+            // It may have given way already.
             state.pending.remove(&number);
             return;
         }
@@ -283,7 +283,7 @@ mod tests {
         let start = Instant::now();
         let gate = Gate::new(&limits, start);
         let stranger = |n: usize| addr(&format!("198.51.{}.{}", n / 4, n % 4));
-        // Each from a place of its own with all connections that it may have, and then another.
+        // Each neighbourhood has all the connections that it may have, and then tries another.
         let mut idle: Vec<_> =
             (0..17 * 4).map_while(|n| gate.enter(stranger(n), start).ok()).collect();
         let places = limits.pending_conns - 1;
@@ -294,14 +294,14 @@ mod tests {
             permit.pending.is_some_and(|number| !gate.lock().pending.contains_key(&number))
         });
         assert!(gone.count() >= 1);
-        // What gave way gives nothing back.
+        // A connection that gave way does not free a place again.
         idle.clear();
         assert_eq!(gate.lock().pending.len(), 1);
         drop(newcomer);
         assert!(gate.lock().pending.is_empty());
     }
 
-    /// R9: of one address the newest connection counts, not the one that does nothing.
+    /// R9: of one address the newest connection counts, not an idle older one.
     #[test]
     fn r9_an_old_idle_connection_gives_way_to_its_neighbour() {
         let (gate, now) = gate(100, 100);
@@ -328,7 +328,7 @@ mod tests {
         for n in 0..40 {
             assert!(gate.enter(addr(&format!("203.0.{n}.5")), now).is_ok(), "{n}");
         }
-        // Nor do they get what comes.
+        // They do not get new ones either.
         let later = now + Duration::from_millis(200);
         assert!(!(0..10_000).any(|_| knocks(later)));
         assert!(gate.enter(addr("192.0.2.1"), later).is_ok());

@@ -1,8 +1,8 @@
 //! From the channel to an identified peer, under one absolute deadline.
 //!
 //! Both sides send Hello at once, ask their routers for the verdict and carry out the resulting
-//! plan (the `plan` module). The router decides, this thread speaks; there is one way out, which
-//! determines what the peer is told.
+//! plan (the `plan` module). The router decides and this thread speaks; there is only one exit,
+//! which determines what the peer is told.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ pub(super) enum End {
 }
 
 impl End {
-    /// This side refuses, and its router has to hear why.
+    /// This side refuses, and its own router must learn why.
     pub(super) fn refuse(why: Why) -> Self {
         Self::Tell(Refusal::of(why), Closed::Refused(Refusal::of(why)))
     }
@@ -50,7 +50,7 @@ impl End {
         WireError::OutOfTurn.into()
     }
 
-    /// The router wants something else than the next step.
+    /// The router orders something other than the next step.
     fn ordered(order: ConnOrder) -> Self {
         match order {
             ConnOrder::Refuse(refusal) => Self::Tell(refusal, Closed::ByUs),
@@ -82,13 +82,13 @@ pub(super) struct Admitted {
     pub(super) room: RoomId,
 }
 
-/// A handshake under way.
+/// A handshake in progress.
 pub(super) struct HandshakeRun<'a> {
     pub(super) net: &'a Net,
     conn: &'a Connection,
-    /// What this side makes.
+    /// The binding for what this side makes.
     pub(super) binding: Binding,
-    /// For which what is signed has to hold: one's own, or the one that was granted.
+    /// The room that signatures must be for: our own, or the one that was granted.
     pub(super) room: RoomId,
     channel: Channel,
     since: Instant,
@@ -114,7 +114,7 @@ impl<'a> HandshakeRun<'a> {
 
     /// Carries the handshake out.
     pub(super) fn run(&mut self) -> Result<Admitted, End> {
-        // A socket that cannot be set is gone; the next call says so.
+        // If the socket is gone, the next call reports it.
         let _ = self.channel.stream().set_write_timeout(WRITE_TIMEOUT);
         let (theirs, same_room) = self.exchange_hellos()?;
         self.tell(Event::HelloArrived { conn: self.conn.id, theirs, same_room })?;
@@ -131,7 +131,7 @@ impl<'a> HandshakeRun<'a> {
         Ok(Admitted { member, room: self.room })
     }
 
-    /// Says goodbye; true if there is something for the peer to read.
+    /// Says goodbye; returns whether there is something for the peer to read.
     pub(super) fn end(&mut self, end: End) -> bool {
         farewell(self.net, self.conn, &mut self.channel, end)
     }
@@ -153,7 +153,7 @@ impl<'a> HandshakeRun<'a> {
         }
     }
 
-    /// Whether the peer, which proved to be `member`, may link; false: it has to show its chain.
+    /// Whether the peer, which proved to be `member`, may link; if false, it must show its chain.
     pub(super) fn is_known(
         &mut self,
         member: MemberId,
@@ -164,7 +164,7 @@ impl<'a> HandshakeRun<'a> {
         self.judged(Event::Shown { conn, member, chain, invitation })
     }
 
-    /// Whether we enter the room that lets us in.
+    /// Whether we enter the room that admits us.
     pub(super) fn is_welcome(
         &mut self,
         member: MemberId,
@@ -183,12 +183,12 @@ impl<'a> HandshakeRun<'a> {
         }
     }
 
-    /// Bytes of most records.
+    /// Size limit of most records.
     pub(super) fn small(&self) -> usize {
         RECORD_MAX_BYTES
     }
 
-    /// Bytes of a record from somebody who knows the room, or whom we dialled: it may hold others'.
+    /// The same from a peer that knows the room, or that we dialled: others' records may be in it.
     pub(super) fn large(&self) -> usize {
         self.net.limits.message_max_bytes
     }
@@ -219,8 +219,8 @@ fn takes_a_password(plan: &Plan) -> bool {
     }
 }
 
-/// Waits until the router admits the lane, says so, and waits for the same from the peer.
-/// Gives whom the lane is with, and whether this side asks.
+/// Waits until the router admits the lane, says so, and waits for the same from the peer. Returns
+/// the member at the other end, and whether this side asks.
 pub(super) fn start_lane(
     net: &Net,
     conn: &Connection,
@@ -238,7 +238,7 @@ pub(super) fn start_lane(
     }
 }
 
-/// Notes why the connection ends and tells the peer; true if it was told anything.
+/// Records why the connection ends and tells the peer; returns whether it was told anything.
 pub(super) fn farewell(net: &Net, conn: &Connection, channel: &mut Channel, end: End) -> bool {
     match end {
         End::Tell(refusal, cause) => {
@@ -264,8 +264,7 @@ fn send(net: &Net, channel: &mut Channel, opening: &Opening) -> Result<(), End> 
     channel.send(&bytes).map_err(|_| End::Quiet(Closed::Gone))
 }
 
-/// The peer's next record. A refusal ends the connection, and so does the router while nothing
-/// comes.
+/// The peer's next record. A refusal ends the connection; so may the router, while nothing comes.
 fn recv(
     conn: &Connection,
     channel: &mut Channel,

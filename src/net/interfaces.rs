@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::sys::interfaces::{self, Interface, is_tunnel, is_virtual};
 
-/// Addresses that are nowhere (RFC 5737, RFC 3849): the way to them is the way to everywhere.
+/// Addresses that belong to nobody (RFC 5737, RFC 3849), so packets to them take the default route.
 const NOWHERE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
@@ -13,12 +13,12 @@ const NOWHERE: [IpAddr; 2] = [
 /// How useful an address is to others, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// A private IPv4 address: short to type, and the one of a home's or office's network.
+    /// A private IPv4 address: short to type, and usual in networks at home or in offices.
     Lan,
     PublicV4,
     GlobalV6,
     UniqueLocalV6,
-    /// Good on this one network only; told when there is no other.
+    /// Valid on this one network only; announced if there is no other.
     LinkLocal,
     Tunnel,
     Virtual,
@@ -27,10 +27,10 @@ enum Rank {
 /// Where a listener can be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReachablePlaces {
-    /// Best first: those of the network, those of tunnels, then loopback, for peers on this
+    /// Best first: those of the network, then of tunnels, then loopback, for peers on this
     /// computer.
     pub addresses: Vec<SocketAddr>,
-    /// Those that lead through a tunnel, with its name.
+    /// Those that go through a tunnel, with its name.
     pub tunnels: Vec<(IpAddr, String)>,
 }
 
@@ -43,9 +43,9 @@ struct Found {
     point_to_point: bool,
 }
 
-/// The addresses under which a listener bound to `bound` can be reached. Those of the interface
-/// that leads everywhere come first. Link-local ones count only where there are no others, those
-/// of virtual machines and containers only `with_virtual`.
+/// The addresses at which a listener bound to `bound` can be reached. Those of the interface with
+/// the default route come first. Link-local ones are given only if there are no others, those of
+/// virtual machines and containers only `with_virtual`.
 #[must_use]
 pub fn addresses(bound: SocketAddr, with_virtual: bool) -> ReachablePlaces {
     if !bound.ip().is_unspecified() {
@@ -67,8 +67,8 @@ pub fn addresses(bound: SocketAddr, with_virtual: bool) -> ReachablePlaces {
     order(&found, &everywhere, bound.port(), with_virtual)
 }
 
-/// The zones (RFC 4007, 6) in which a link-local address without one may be meant: the networks
-/// right beside this computer, those of virtual machines and containers last.
+/// The zones (RFC 4007, 6) that a link-local address without one may belong to: the networks that
+/// this computer is on, with those of virtual machines and containers last.
 #[must_use]
 pub fn zones() -> Vec<u32> {
     let interfaces = interfaces();
@@ -83,7 +83,7 @@ pub fn zones() -> Vec<u32> {
     zones.into_iter().map(|(_, zone)| zone).collect()
 }
 
-/// Whether an address is good on one network only.
+/// Whether an address is valid on one network only.
 #[must_use]
 pub fn is_link_local(ip: IpAddr) -> bool {
     match ip {
@@ -99,7 +99,7 @@ fn interfaces() -> Vec<Interface> {
     })
 }
 
-/// The own address from which packets to `ip` would leave; none is sent.
+/// Our own address that packets to `ip` would be sent from; none is sent.
 fn leaves_from(ip: IpAddr) -> Option<IpAddr> {
     let any: IpAddr = match ip {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -118,7 +118,7 @@ fn order(found: &[Found], everywhere: &[IpAddr], port: u16, with_virtual: bool) 
     if ranked.iter().any(|(rank, _)| *rank < Rank::LinkLocal) {
         ranked.retain(|(rank, _)| *rank != Rank::LinkLocal);
     }
-    // A tunnel stays one where everything goes through it.
+    // A tunnel stays a tunnel even if everything goes through it.
     let is_main = |rank: Rank, name: &str| rank < Rank::Tunnel && main == Some(name);
     ranked.sort_by_key(|(rank, found)| (!is_main(*rank, &found.name), *rank, found.ip));
     ranked.dedup_by_key(|(_, found)| found.ip);
@@ -177,7 +177,7 @@ mod tests {
         ];
         let expected = ["192.168.1.5", "203.0.113.5", "2001:db8:1::5", "fd00::5"];
         assert_eq!(told(&all, ""), expected);
-        // The interface that leads everywhere outranks them.
+        // The interface with the default route outranks them.
         let expected = ["203.0.113.5", "192.168.1.5", "2001:db8:1::5", "fd00::5"];
         assert_eq!(told(&all, "203.0.113.5"), expected);
     }
@@ -190,7 +190,7 @@ mod tests {
         }
         let cable = Found { point_to_point: true, ..found("corp0", "10.8.0.6") };
         all.push(cable);
-        // Everything goes through the tunnel, which is no reason to offer it to the neighbours.
+        // All traffic goes through the tunnel, but its address is still no use to the neighbours.
         assert_eq!(told(&all, "10.0.0.2"), ["192.168.1.5", "10.0.0.2", "10.8.0.6"]);
         let places = order(&all, &[], 1, true);
         let name = |ip: &str, name: &str| (ip.parse().unwrap(), name.to_owned());

@@ -1,8 +1,8 @@
 //! The protocol of a data lane: requests one way, bytes the other.
 //!
-//! A lane is a connection that was admitted like a session and then carries nothing but files.
-//! One side asks, the other answers, each request in its turn. Everything travels in records of
-//! the channel ([`super::stream`]); integers are big-endian.
+//! A lane is a connection that was admitted like a session and then carries nothing but files. One
+//! side asks, and the other answers each request in turn. Everything travels in records of the
+//! channel ([`super::stream`]); integers are big-endian.
 //!
 //! A **request** is one record:
 //!
@@ -34,16 +34,16 @@
 //! | 4 | number of the chunk, as asked or picked; 0 where nothing was picked |
 //! | 8 | number of bytes that follow; 0 unless the status is 0 |
 //!
-//! *Elsewhere* answers a pick when each chunk that would do was sent to somebody who is linked: it
-//! will be announced soon by those who have it then.
+//! *Elsewhere* answers a pick if each acceptable chunk was sent to a member that is linked: those
+//! members will announce it soon.
 //!
-//! Then come **data records** that together carry exactly that many bytes, none of them empty.
-//! An empty record instead says that the host cannot read on (the file changed or its disk
-//! failed): the answer ends there, and the lane goes on with the next.
+//! Then come **data records** that together carry exactly that many bytes, none of them empty. An
+//! empty record instead says that the host cannot read on (the file changed or its disk failed):
+//! the answer ends there, and the lane goes on with the next.
 //!
-//! The list is the hashes of all chunks, 32 bytes each; it is checked against the file's root
-//! before any chunk is asked for. Whoever asks knows the length of every answer from the size of
-//! the file; an answer of another length is a violation that ends the lane.
+//! The list contains the hashes of all chunks, 32 bytes each; it is checked against the file's root
+//! before any chunk is requested. The asking side knows the length of every answer from the file's
+//! size; an answer of another length is a violation that ends the lane.
 
 use std::time::Duration;
 
@@ -54,30 +54,30 @@ use crate::router::event::Closed;
 use crate::router::ids::FileId;
 use crate::router::swarm::FILE_CHUNKS_MAX;
 
-/// Bytes of a request that is no pick, and of what stands before the bitmap in one that is.
+/// Bytes of a request that is no pick, and of the part of a pick before the bitmap.
 pub const REQUEST_BYTES: usize = 37;
 /// Bytes of the record that begins an answer.
 pub const HEADER_BYTES: usize = 46;
-/// Bytes in a data record, but for the last of an answer, as this program sends them: a power of
+/// Bytes in a data record, except the last of an answer, as this program sends them: a power of
 /// two, so that buffers, leaves and pages end together, and small enough for a core's first cache.
 pub const DATA_BYTES: usize = 32 * 1024;
-/// Bytes that are read, sealed and written at a time: what a thread needs of memory for bulk.
+/// Bytes that are read, sealed and written at a time: the memory that a thread needs for bulk.
 pub const BATCH_BYTES: usize = 256 * 1024;
 
-/// While a chunk takes longer than this, the router is told at both ends how far it is.
+/// While a chunk takes longer than this, both routers are told its progress.
 pub const TELL: Duration = Duration::from_millis(500);
 
 /// Bytes of a chunk's hash in the list.
 pub const HASH_BYTES: usize = 32;
 
-/// What is asked for.
+/// What is requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChunkWanted {
     /// The hashes of all chunks.
     List,
     /// A chunk.
     Chunk(u32),
-    /// One of these, which the host picks.
+    /// One of these, chosen by the host.
     Pick(Bitmap),
     /// Some files of a bundle, joined.
     Files {
@@ -93,9 +93,9 @@ pub enum ChunkWanted {
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Of which file.
+    /// The file.
     pub file: FileId,
-    /// What of it.
+    /// Which part of it.
     pub wanted: ChunkWanted,
 }
 
@@ -122,11 +122,11 @@ const STATUSES: [Status; 5] =
 pub struct Header {
     /// Kind of the request that it answers.
     pub kind: u8,
-    /// How.
+    /// Its status.
     pub status: Status,
     /// The file.
     pub file: FileId,
-    /// The chunk; 0 where there is none.
+    /// The chunk; 0 if there is none.
     pub chunk: u32,
     /// Number of bytes that follow.
     pub bytes: u64,
@@ -145,7 +145,7 @@ impl Request {
         }
     }
 
-    /// The record.
+    /// The record's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let (number, which) = match &self.wanted {
@@ -161,7 +161,7 @@ impl Request {
         [&[self.kind()][..], &self.file.0, &number.to_be_bytes(), &which].concat()
     }
 
-    /// Reads a record; `None` if it is no request.
+    /// Reads a record; `None` if it is not a request.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
@@ -170,7 +170,7 @@ impl Request {
         let wanted = match (kind, u32::from_be_bytes(*number)) {
             (1, 0) if which.is_empty() => ChunkWanted::List,
             (2, chunk) if which.is_empty() => ChunkWanted::Chunk(chunk),
-            // The length is compared before anything is allocated.
+            // The length is checked before anything is allocated.
             (3, chunks) => ChunkWanted::Pick(Bitmap::from_bytes(chunks, which)?),
             (4, unit) => {
                 let (count, which) = which.split_first_chunk()?;
@@ -184,7 +184,7 @@ impl Request {
         Some(Self { file: FileId(*file), wanted })
     }
 
-    /// Whether a header answers it; a host may pick only what would do.
+    /// Whether a header answers it; a host may pick only an acceptable chunk.
     #[must_use]
     pub fn is_answered_by(&self, header: &Header) -> bool {
         let fits = match &self.wanted {
@@ -198,11 +198,11 @@ impl Request {
     }
 }
 
-/// Bytes of the longest request: one that picks from the longest file.
+/// Bytes of the longest request: a pick from the longest file.
 pub const REQUEST_MAX_BYTES: usize = REQUEST_BYTES + (FILE_CHUNKS_MAX as usize).div_ceil(8);
 
 impl Header {
-    /// The header that answers `request`; `chunk`: the one that was picked.
+    /// The header that answers `request`; `chunk` is the one that was picked.
     #[must_use]
     pub fn of(request: &Request, chunk: u32, status: Status, bytes: u64) -> Self {
         let chunk = match &request.wanted {
@@ -215,7 +215,7 @@ impl Header {
         Self { kind: request.kind(), status, file: request.file, chunk, bytes }
     }
 
-    /// The record.
+    /// The record's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
         let status = STATUSES.iter().position(|status| *status == self.status).unwrap_or(1);
@@ -226,7 +226,7 @@ impl Header {
         bytes
     }
 
-    /// Reads a record; `None` if it begins no answer.
+    /// Reads a record; `None` if it does not begin an answer.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let ([kind, status], rest) = bytes.split_first_chunk()?;
@@ -239,7 +239,7 @@ impl Header {
     }
 }
 
-/// How a lane ends with what cannot be received.
+/// How a lane ends after a receiving error.
 pub(super) fn closed_by_recv(error: RecvError) -> Closed {
     match error {
         RecvError::Closed => Closed::Gone,
@@ -248,7 +248,7 @@ pub(super) fn closed_by_recv(error: RecvError) -> Closed {
     }
 }
 
-/// How a lane ends with what cannot be sent.
+/// How a lane ends after a sending error.
 pub(super) fn closed_by_send(error: SendError) -> Closed {
     match error {
         SendError::Closed | SendError::TooLong { .. } | SendError::UsedUp => Closed::Gone,
@@ -256,7 +256,7 @@ pub(super) fn closed_by_send(error: SendError) -> Closed {
     }
 }
 
-/// How a lane ends over what should not have come.
+/// How a lane ends after something that must not come.
 pub(super) fn violation(what: &str) -> Closed {
     Closed::Protocol(format!("what came over a data lane is {what}"))
 }

@@ -15,8 +15,8 @@ use crate::crypto::noise::HandshakeHash;
 use crate::router::event::Event;
 use crate::thread::{STACK_LARGE_BYTES, spawn_scoped};
 
-/// How long, and through how many bytes from the peer, a connection that said its last word waits
-/// for the peer to read it.
+/// How long, and for how many bytes from the peer, a connection that has sent its last message
+/// waits for the peer to read it.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 64 * 1024;
 
@@ -37,8 +37,8 @@ struct Introduced<'a> {
     admitted: Admitted,
 }
 
-/// Everything that a connection does, `open` first. The router hears of a channel and, exactly
-/// once, of its end.
+/// The whole life of a connection, beginning with `open`. The router hears of its channel and,
+/// exactly once, of its end.
 pub(super) fn run(net: &Net, conn: &Connection, open: impl FnOnce() -> Option<Opened> + Send) {
     let introduced = on_deep_stack(|| introduce(net, conn, open()?));
     let Some(Introduced { report, role, channel, admitted }) = introduced.flatten() else { return };
@@ -49,11 +49,11 @@ pub(super) fn run(net: &Net, conn: &Connection, open: impl FnOnce() -> Option<Op
     drop(report);
 }
 
-/// Runs `work` on a thread that ends with it. Handshakes compute, and what they touch of a stack
-/// would stay in memory as long as the connection lasts, three times what it needs by then. The
-/// stack must have another size: the system keeps stacks for the next thread, and would give a
-/// session the one that a handshake used. If no thread can be started, `work` runs here. `None`
-/// if it panicked.
+/// Runs `work` on a thread that ends with it. Handshakes compute, and the stack that they touch
+/// would stay in memory as long as the connection lasts, three times what it needs later. The stack
+/// must have a different size, because the system keeps stacks for reuse, and would give a session
+/// the one that a handshake used. If no thread can be started, `work` runs here. `None` if it
+/// panicked.
 #[inline(never)]
 fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     let mut work = Some(work);
@@ -68,7 +68,7 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     })
 }
 
-/// The handshake, and the close if it fails.
+/// The handshake, and the closing if it fails.
 fn introduce<'a>(net: &'a Net, conn: &'a Connection, opened: Opened) -> Option<Introduced<'a>> {
     let Opened { side, role, channel, h, since } = opened;
     let remote = channel.remote();
@@ -93,7 +93,7 @@ fn introduce<'a>(net: &'a Net, conn: &'a Connection, opened: Opened) -> Option<I
     }
 }
 
-/// Reports the end of a connection, also when its thread panics.
+/// Reports the end of a connection, even if its thread panics.
 struct EndReport<'a> {
     net: &'a Net,
     conn: &'a Connection,
@@ -104,13 +104,13 @@ impl Drop for EndReport<'_> {
     #[inline(never)]
     fn drop(&mut self) {
         let event = Event::ConnClosed { conn: self.conn.id, how: self.conn.cause() };
-        // Without a router there is nobody left to tell.
+        // Without a router there is nobody to tell.
         let _ = self.net.inbox.send(event);
     }
 }
 
-/// Waits for the router's word that the lane is admitted, and for the peer's. Out of line, because
-/// an idle session would otherwise pay for what only lanes need of the stack.
+/// Waits for the router's word, and for the peer's, that the lane is admitted. Out of line, because
+/// otherwise an idle session would pay for stack that only lanes need.
 #[inline(never)]
 fn lane(net: &Net, conn: &Connection, mut channel: Channel) {
     let patience = Duration::from_millis(net.limits.dead_after_ms);
@@ -126,8 +126,8 @@ fn lane(net: &Net, conn: &Connection, mut channel: Channel) {
     }
 }
 
-/// Lets the peer read the last words: closing a stream with unread bytes of the peer's resets it,
-/// and the last words may be lost with it.
+/// Lets the peer read our last message: closing a stream that still has unread bytes resets it, and
+/// the message may be lost.
 fn linger(stream: &dyn Stream) {
     let deadline = Instant::now() + LINGER;
     let mut left = LINGER_BYTES;

@@ -1,8 +1,7 @@
 //! The listener: binds the port and accepts connections.
 //!
-//! The accepting thread hands every connection to a thread of its own and never waits for a peer.
-//! It is woken by a connection from its own program; when descriptors run out it pauses and goes
-//! on.
+//! The accepting thread hands every connection to a thread of its own and never waits for a peer. A
+//! connection from its own program wakes it; when descriptors run out it pauses and carries on.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -22,9 +21,9 @@ use crate::sys::sockets::take_lingering_port;
 
 /// The port that klatch listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 51_692;
-/// Connections that the system may keep for the accepting thread.
+/// Connections that the system may queue for the accepting thread.
 const BACKLOG: i32 = 256;
-/// When the system refuses to accept: long enough not to spin, short enough not to be noticed.
+/// Pause when the system refuses to accept: long enough not to spin, short enough to go unnoticed.
 pub const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where to listen.
@@ -32,8 +31,8 @@ pub const PAUSE: Duration = Duration::from_millis(100);
 pub struct Listen {
     /// One address only; all interfaces if `None`.
     pub ip: Option<IpAddr>,
-    /// This port and no other, 0 for any free one; if `None`, [`DEFAULT_PORT`] or, when that is
-    /// taken, any free one.
+    /// Only this port, or any free one if 0; if `None`, [`DEFAULT_PORT`] or, if that is taken, any
+    /// free one.
     pub port: Option<u16>,
 }
 
@@ -45,7 +44,7 @@ pub struct PortListener {
 }
 
 impl PortListener {
-    /// Binds.
+    /// Binds the port.
     ///
     /// # Errors
     /// A [`Failure`] with `port_in_use`, `permission_denied`, `bad_address` or `io_error`.
@@ -60,18 +59,18 @@ impl PortListener {
         Ok(Self { socket, addr })
     }
 
-    /// The bound address; unspecified when it listens on all interfaces.
+    /// The bound address; unspecified if it listens on all interfaces.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Accepts until `stop` is set and [`wake`] called.
+    /// Accepts until `stop` is set and [`wake`] is called.
     pub fn run(self, net: &Arc<Net>, stop: &AtomicBool) {
         while !stop.load(Ordering::SeqCst) {
             match self.socket.accept() {
                 Ok((stream, remote)) => {
-                    // If this fails, the connection is gone already.
+                    // If this fails, the connection is already gone.
                     if !stop.load(Ordering::SeqCst) && stream.set_nodelay(true).is_ok() {
                         admit(net, Arc::new(stream), remote);
                     }
@@ -86,7 +85,7 @@ impl PortListener {
     }
 }
 
-/// Wakes a listener that is bound to `addr`. It can fail when descriptors have run out, so
+/// Wakes a listener that is bound to `addr`. This can fail when descriptors have run out, so
 /// callers that wait for the listener repeat it.
 pub fn wake(addr: SocketAddr) {
     let ip = match addr.ip() {
@@ -96,13 +95,13 @@ pub fn wake(addr: SocketAddr) {
     };
     let reached = TcpStream::connect_timeout(&SocketAddr::new(ip, addr.port()), PAUSE);
     if reached.is_err() && addr.ip().is_unspecified() {
-        // A dual-stack socket is reached by IPv4 where loopback has no IPv6.
+        // A dual-stack socket is reached over IPv4 if loopback has no IPv6.
         let loopback = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), addr.port());
         let _ = TcpStream::connect_timeout(&loopback, PAUSE);
     }
 }
 
-/// Gives a connection a place and a thread, or turns it away, whatever carries it.
+/// Gives a connection a place and a thread, or turns it away, whatever its transport.
 pub fn admit(net: &Arc<Net>, stream: Arc<dyn Stream>, remote: SocketAddr) {
     let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
     let now = Instant::now();
@@ -142,7 +141,7 @@ fn bind_port(ip: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
     match ip {
         Some(ip) => bind_addr(SocketAddr::new(ip, port)),
         None => bind_addr((Ipv6Addr::UNSPECIFIED, port).into()).or_else(|error| {
-            // Only where there is no IPv6: a port that is taken stays taken.
+            // Only if there is no IPv6: a port that is taken stays taken.
             if is_taken(&error) || error.kind() == io::ErrorKind::PermissionDenied {
                 return Err(error);
             }

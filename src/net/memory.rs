@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::stream::Stream;
 
-/// Bytes that one direction holds before the writer has to wait: about as many as a socket.
+/// Bytes that one direction holds before the writer must wait: about as many as a socket.
 const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// The two ends of a new stream.
@@ -32,14 +32,13 @@ struct Buffer {
     bytes: VecDeque<u8>,
     /// The writer has finished.
     ended: bool,
-    /// The reader is gone. As in a network, some is still taken from the writer before it
-    /// notices.
+    /// The reader is gone. As in a network, some more is taken from the writer before it notices.
     deaf: bool,
     lost: usize,
 }
 
 impl Direction {
-    /// Waits until `ready`, and does `work` then.
+    /// Waits until `ready`, and then does `work`.
     fn when<T>(
         &self,
         timeout: Option<Duration>,
@@ -78,7 +77,7 @@ impl Direction {
 struct MemoryEnd {
     reads: Arc<Direction>,
     writes: Arc<Direction>,
-    /// Of reading and of writing.
+    /// For reading and for writing.
     timeouts: Mutex<[Option<Duration>; 2]>,
 }
 

@@ -47,11 +47,11 @@ use conn::Conns;
 use gate::Gate;
 use pace::MemberPace;
 
-/// Where admitted lanes go.
+/// What handles admitted lanes.
 pub trait Lanes: Send + Sync {
-    /// Uses the lane, on its connection's own thread, until it ends: serves, or (`fetch`)
-    /// fetches what is asked for. Reports [`Event::LaneOpened`] when it is ready for that, and
-    /// returns how it ended.
+    /// Uses the lane, on its connection's own thread, until it ends: serves, or (`fetch`) fetches
+    /// what is requested. Reports [`Event::LaneOpened`] when ready for that, and returns how it
+    /// ended.
     fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed;
 }
 
@@ -59,21 +59,21 @@ pub trait Lanes: Send + Sync {
 pub struct Net {
     /// The bounds.
     pub limits: Arc<Limits>,
-    /// Who this node is.
+    /// This node's identity.
     pub identity: Arc<Identity>,
-    /// The router's inbox. Threads of connections may block on it, never the other way round.
+    /// The router's inbox. Connection threads may block on it, but the router never on them.
     pub inbox: Sender<Event>,
     /// The connections.
     pub conns: Arc<Conns>,
-    /// Who may knock.
+    /// Admits or denies strangers.
     pub gate: Arc<Gate>,
-    /// How fast members are heard.
+    /// Limits how fast members are heard.
     pub pace: MemberPace,
-    /// Where admitted lanes go.
+    /// Handles admitted lanes.
     pub lanes: Arc<dyn Lanes>,
 }
 
-/// `192.168.1.5 port 51692`: how people name an address.
+/// `192.168.1.5 port 51692`: an address as shown to people.
 #[must_use]
 pub fn spoken(addr: SocketAddr) -> String {
     format!("{} port {}", addr.ip().to_canonical(), addr.port())

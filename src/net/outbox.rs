@@ -2,8 +2,8 @@
 //!
 //! The handshake thread takes orders one by one, a session's writer takes them in batches. The
 //! router's side never blocks: a queue that is half full reports it once, a full one refuses. It is
-//! a plain queue under a lock because an idle link must cost next to nothing (a channel allocates
-//! its thousand slots at once) and because messages, bytes and fill levels must change together.
+//! a plain queue under a lock, because an idle link must cost next to nothing (a channel allocates
+//! its thousand slots at once), and because messages, bytes and fill levels must change together.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,35 +18,35 @@ use crate::wire::message::size_hint;
 /// Bytes of messages taken and written at once: a few full records.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// Something that a connection is to do.
+/// Something that a connection should do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConnOrder {
     /// Say Hello, with the tag of this room.
     SendHello {
         /// What to say.
         hello: Hello,
-        /// For the tag.
+        /// The room for the tag.
         room: RoomId,
     },
-    /// Go on with the handshake.
+    /// Continue the handshake by this plan.
     Proceed(Plan),
-    /// The peer is known, or has to show its chain.
+    /// The peer is known, or must show its chain.
     Judged {
-        /// Which.
+        /// Whether it is known.
         known: bool,
     },
     /// The lane is admitted.
     StartLane {
-        /// With whom.
+        /// The member at the other end.
         member: MemberId,
         /// This side asks.
         fetch: bool,
     },
-    /// Say this.
+    /// Send this.
     Send(Message),
-    /// Say why, then close.
+    /// Give this reason, then close.
     Refuse(Refusal),
-    /// Close, once what was queued before is said.
+    /// Close, once what was queued before is sent.
     Close,
 }
 
@@ -64,14 +64,14 @@ impl ConnOrder {
     }
 }
 
-/// What became of an order.
+/// Result of queuing an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queued {
     /// It is queued.
     Fine,
-    /// It is queued, and the outbox is half full from now on.
+    /// It is queued, and the outbox has just become half full.
     HalfFull,
-    /// It is lost because the outbox is full: the connection cannot go on.
+    /// It is lost because the outbox is full: the connection must end.
     Full,
     /// It is lost because the connection is ending.
     Ending,
@@ -98,7 +98,7 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct OutboxState {
     orders: VecDeque<ConnOrder>,
-    /// Bytes of `orders`.
+    /// Bytes in `orders`.
     bytes: usize,
     /// Messages and bytes of the batch that is being written.
     writing: (usize, usize),
@@ -118,7 +118,7 @@ impl OutboxState {
         let order = self.orders.pop_front()?;
         self.bytes = self.bytes.saturating_sub(order.cost_bytes());
         if self.orders.is_empty() {
-            // A burst must not be paid for until the link ends.
+            // Otherwise a burst would cost memory until the link ends.
             self.orders = VecDeque::new();
         }
         Some(order)
@@ -165,7 +165,7 @@ impl Outbox {
         if newly { Queued::HalfFull } else { Queued::Fine }
     }
 
-    /// Whether the last order is queued: there is nothing more to wait for from the peer.
+    /// Whether the last order is queued, so that nothing more is expected from the peer.
     #[must_use]
     pub fn is_ending(&self) -> bool {
         let state = self.lock();
@@ -198,7 +198,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// The batch is written. True if an outbox that was half full is drained by it.
+    /// The batch is written. True if this drained an outbox that was half full.
     #[must_use]
     pub fn written(&self) -> bool {
         let mut state = self.lock();
@@ -210,13 +210,13 @@ impl Outbox {
         drained
     }
 
-    /// Whether nothing waits: a moment to give buffers back.
+    /// Whether nothing is waiting: a moment to release buffers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lock().orders.is_empty()
     }
 
-    /// Drops what waits and takes no more; wakes threads that wait for orders.
+    /// Drops what is waiting and accepts no more; wakes threads that wait for orders.
     pub fn end(&self) {
         let mut state = self.lock();
         state.ended = true;

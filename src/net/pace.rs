@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use crate::router::address::{is_own_computer, source_of};
 use crate::router::ids::MemberId;
 use crate::router::message::{Held, Message};
-use crate::router::signed::SignedRecord;
 use crate::router::time::Millis;
 use crate::router::tokens::{Buckets, TokenRate};
 
@@ -32,7 +31,7 @@ enum MessageKind {
     /// Of others, passed on.
     PresenceOfOthers,
     Records,
-    /// With removals and locks of others only, or none: passed on.
+    /// All of them signed by others: passed on.
     RecordsOfOthers,
     Secrets,
     Entries,
@@ -61,7 +60,7 @@ impl MessageKind {
             // A person locks and removes by hand.
             Self::Records => (10, 1_024),
             // On linking a whole register, 32 at a time; then ten times a second what is new.
-            Self::RecordsOfOthers => (100, 4_096),
+            Self::RecordsOfOthers => (100, 2_048),
             Self::Secrets => (10, 512),
             // Ten thousand lines out of a pipe. What exceeds the log's own rate is repaired.
             Self::Entries | Self::EntriesOfOthers => (1_000, 16_384),
@@ -92,9 +91,11 @@ impl MessageKind {
                 (kind, pieces(record.body.unlinked.len(), 64))
             }
             Some(Message::Records(records)) => {
-                let own = records.iter().any(|of| of.is_act() && of.record.by() == *member);
+                let signed = records.iter().filter(|of| of.record.signer() == *member);
+                let (own, acts) =
+                    signed.fold((false, 0), |(_, acts), of| (true, acts + u64::from(of.is_act())));
                 let kind = if own { Self::Records } else { Self::RecordsOfOthers };
-                (kind, cost_of_records(records))
+                (kind, pieces(records.len(), 8) + 4 * acts.max(1))
             }
             Some(Message::Password { .. } | Message::Invitation { .. }) => (Self::Secrets, 1),
             Some(Message::Entry(entry)) => {
@@ -120,12 +121,6 @@ impl MessageKind {
             Some(Message::Refuse(_)) => return None,
         })
     }
-}
-
-/// Each message has the membership judged anew, and more so what ends tickets.
-fn cost_of_records(records: &[std::sync::Arc<SignedRecord>]) -> u64 {
-    let judged = if records.iter().any(|of| of.is_act()) { 4 } else { 0 };
-    (1 + records.len() / 8 + judged) as u64
 }
 
 fn cost_of_bitmap(held: &Held) -> u64 {
@@ -197,10 +192,15 @@ impl MemberPace {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::crypto::identity::Identity;
     use crate::router::ids::{FileId, LogNonce, RoomId, RunId};
-    use crate::router::signed::{Chain, EntryBody, Kind, Presence, SignedEntry, SignedPresence};
+    use crate::router::membership::record::{Lock, Record};
+    use crate::router::signed::{
+        Chain, EntryBody, Kind, Presence, SignedEntry, SignedPresence, SignedRecord,
+    };
 
     const STRANGER: &str = "198.51.100.7";
     const BEN: MemberId = MemberId([3; 32]);
@@ -217,6 +217,19 @@ mod tests {
             bye: false,
         };
         Message::Presence(SignedPresence::sign(&RoomId([1; 32]), &identity, body))
+    }
+
+    fn entry(me: &Identity) -> Arc<SignedEntry> {
+        let body = EntryBody {
+            chain: Chain { author: MemberId(me.public()), nonce: LogNonce([4; 8]) },
+            seq: 1,
+            depth: 1,
+            prev: None,
+            parents: Vec::new(),
+            time_ms: 0,
+            kind: Kind::Text("words".into()),
+        };
+        SignedEntry::sign(&RoomId([1; 32]), me, body)
     }
 
     /// Somebody says a message again and again for ten seconds, and waits as it is made to; how
@@ -252,7 +265,7 @@ mod tests {
         for message in kinds {
             let mut now = Instant::now();
             let pace = MemberPace::new(now);
-            let (kind, _) = MessageKind::of(&BEN, Some(&message)).unwrap();
+            let (kind, cost) = MessageKind::of(&BEN, Some(&message)).unwrap();
             let (per_s, burst) = kind.rate();
             heard(&pace, 1, STRANGER, &message, &mut now);
             let later = heard(&pace, 1, STRANGER, &message, &mut now);
@@ -260,7 +273,7 @@ mod tests {
             // Others of its place are heard, and those of other places as if nothing were.
             let neighbour = (MemberId([2; 32]), STRANGER.parse().unwrap());
             assert_eq!(pace.hear(neighbour, Some(&message), now), Duration::ZERO, "{kind:?}");
-            for _ in 0..burst {
+            for _ in 0..u64::from(burst) / cost {
                 let ben = (MemberId([3; 32]), "203.0.113.5".parse().unwrap());
                 assert_eq!(pace.hear(ben, Some(&message), now), Duration::ZERO, "{kind:?}");
             }
@@ -309,6 +322,31 @@ mod tests {
         assert_eq!(pace.hear((carol, from), Some(&asks), now), Duration::ZERO);
     }
 
+    /// R7: who passed on what a noisy member said was heard more slowly itself.
+    #[test]
+    fn r7_what_is_passed_on_is_counted_apart() {
+        let (me, room) = (Identity::from_seed([3; 32]), RoomId([1; 32]));
+        let author = MemberId(me.public());
+        let kind = |by: &MemberId, message: &Message| {
+            MessageKind::of(by, Some(message)).map(|(kind, cost)| (kind, cost))
+        };
+        let lock = Lock {
+            by: author,
+            standing: [].into(),
+            closed: false,
+            password: None,
+            over: [].into(),
+            kept: Vec::new(),
+        };
+        let lock = SignedRecord::sign(&room, &me, Record::Lock(lock), None);
+        let records = Message::Records(vec![lock; 8]);
+        assert_eq!(kind(&author, &records), Some((MessageKind::Records, 2 + 4 * 8)));
+        assert_eq!(kind(&BEN, &records), Some((MessageKind::RecordsOfOthers, 2 + 4)));
+        let entry = Message::Entry(entry(&me).into());
+        assert_eq!(kind(&author, &entry), Some((MessageKind::Entries, 1)));
+        assert_eq!(kind(&BEN, &entry), Some((MessageKind::EntriesOfOthers, 1)));
+    }
+
     #[test]
     fn long_messages_cost_more_and_no_wait_is_long() {
         let now = Instant::now();
@@ -325,18 +363,7 @@ mod tests {
     fn r7_answers_are_heard_as_fast_as_they_are_asked_for() {
         let now = Instant::now();
         let (pace, ben) = (MemberPace::new(now), (MemberId([1; 32]), STRANGER.parse().unwrap()));
-        let me = Identity::from_seed([3; 32]);
-        let author = MemberId(me.public());
-        let body = EntryBody {
-            chain: Chain { author, nonce: LogNonce([4; 8]) },
-            seq: 1,
-            depth: 1,
-            prev: None,
-            parents: Vec::new(),
-            time_ms: 0,
-            kind: Kind::Text("words".into()),
-        };
-        let entry = SignedEntry::sign(&RoomId([1; 32]), &me, body);
+        let entry = entry(&Identity::from_seed([3; 32]));
         let answer = Message::Answer { number: 1, entries: vec![entry; 256], last: false };
         for _ in 0..1_000 {
             pace.ask(ben);

@@ -11,10 +11,10 @@ const PLACE_WAIT: Duration = Duration::from_secs(5);
 
 /// The places of a node.
 ///
-/// Few at a time, because a chunk that has arrived can be passed on, and several that are under way
+/// There are few, because a chunk that has arrived can be passed on, while several under way
 /// cannot. A slow receiver loses its place to the next in the queue and goes on without one, so
-/// slow lines do not keep a host from the others. Turns go by lane, not by member: a member that
-/// lags behind asks over a second lane, and so catches up.
+/// slow lines do not keep a host from others. Turns go by lane, not by member: a member that lags
+/// behind asks over a second lane, and so catches up.
 #[derive(Debug)]
 pub struct Places {
     most: usize,
@@ -26,15 +26,15 @@ pub struct Places {
 
 #[derive(Debug, Default)]
 struct Taken {
-    /// Who holds a place, and since when.
+    /// The holders of places, and since when.
     holders: BTreeMap<u64, Instant>,
-    /// Who waits, first come first.
+    /// The waiting, first come first served.
     waiting: VecDeque<u64>,
     next: u64,
     closed: bool,
 }
 
-/// A place, until it is dropped.
+/// A place, held until it is dropped.
 #[derive(Debug)]
 pub struct ThreadPlace<'a> {
     places: &'a Places,
@@ -57,7 +57,7 @@ impl Places {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place; `None` when none came free in time, or after [`Places::close`].
+    /// Waits for a place; `None` if none became free in time, or after [`Places::close`].
     #[must_use]
     pub fn take(&self) -> Option<ThreadPlace<'_>> {
         let deadline = Instant::now() + self.patience;
@@ -69,7 +69,7 @@ impl Places {
             let now = Instant::now();
             if state.closed || now >= deadline {
                 state.waiting.retain(|waiting| *waiting != number);
-                // The next one may have been waiting behind this one only.
+                // Perhaps only this one kept the next from taking a place.
                 self.freed.notify_all();
                 return None;
             }
@@ -87,7 +87,7 @@ impl Places {
         }
     }
 
-    /// Gives no more places, and sends away those that wait.
+    /// Gives out no more places, and sends away those that wait.
     pub fn close(&self) {
         self.lock().closed = true;
         self.freed.notify_all();
@@ -95,7 +95,7 @@ impl Places {
 }
 
 impl Taken {
-    /// Whether there is a free place, if necessary one taken from a slow receiver.
+    /// Whether there is a free place, if necessary by taking one from a slow receiver.
     fn make_room(&mut self, most: usize, now: Instant, held: Duration) -> bool {
         if self.holders.len() >= most {
             self.holders.retain(|_, since| now.saturating_duration_since(*since) < held);
@@ -145,7 +145,7 @@ mod tests {
         let places = Places::with_times(1, Duration::from_millis(50), LONG);
         let stuck = places.take().unwrap();
         let next = places.take().unwrap();
-        // It goes on without a place, and takes none from others by that.
+        // It goes on without a place, so it takes none from others.
         drop(stuck);
         assert_eq!(places.lock().holders.len(), 1);
         drop(next);

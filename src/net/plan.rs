@@ -1,8 +1,8 @@
 //! The part of a handshake that the verdict chose: recognising a member, admitting a newcomer, or
 //! being admitted.
 //!
-//! Before each side has looked up the other, only keys and chains are exchanged. Signatures are
-//! made for this connection; what a peer shows of a room is checked against its id.
+//! Until each side has looked up the other, only keys and chains are exchanged. Signatures are made
+//! for this connection; what a peer shows of a room is checked against the room's id.
 
 use std::sync::Arc;
 
@@ -22,16 +22,16 @@ use crate::router::message::{Refusal, Why};
 use crate::router::signed::{Claim, SignedInvitation, SignedRecord, pages, room_hint};
 use crate::wire::opening::Opening;
 
-/// A newcomer without an invitation signs this in place of an invitation's key.
+/// A newcomer without an invitation signs this instead of an invitation's key.
 const NO_INVITATION: [u8; 32] = [0; 32];
-/// Records that are shown at once: the chains of a member and of the maker of an invitation.
+/// Most records shown at once: the chains of a member and of an invitation's maker.
 const SHOWN_MAX: usize = 2 * CHAIN_MAX;
 
 /// Tickets of one member, as it shows them.
 type ShownTickets = Vec<Arc<SignedRecord>>;
 
 impl HandshakeRun<'_> {
-    /// Carries out the plan: who the peer is, and what it gave.
+    /// Carries out the plan; returns who the peer is, and what it gave.
     pub(super) fn carry_out(&mut self, plan: Plan) -> Result<(MemberId, Outcome), End> {
         match plan {
             Plan::Recognise { chain, .. } => {
@@ -54,7 +54,7 @@ impl HandshakeRun<'_> {
 
     // One room.
 
-    /// The dialer shows itself first: the listener shows itself to members only.
+    /// The dialer shows its identity first, because the listener shows its own only to members.
     fn recognise_dialling(&mut self, chain: &ShownTickets) -> Result<MemberId, End> {
         self.show_identity()?;
         let mut next = self.recv(self.large())?;
@@ -84,7 +84,7 @@ impl HandshakeRun<'_> {
         }
     }
 
-    /// Asks the router whether `member` may link; if it is not known, with the chain that it shows.
+    /// Asks the router whether `member` may link; if unknown, then with the chain that it shows.
     fn look_up(&mut self, member: MemberId) -> Result<(), End> {
         if self.is_known(member, None, None)? {
             return Ok(());
@@ -222,7 +222,7 @@ impl HandshakeRun<'_> {
         Ok((member, Outcome::Admitted { how: How::Invitation, claim: Some(claim) }))
     }
 
-    /// Shows the room and that this node is a member of it.
+    /// Shows the room, and that this node is a member of it.
     fn grant(&mut self, home: &Home, found: Option<&Findable>) -> Result<(), End> {
         self.send(&Opening::Grant { founder: home.founder, nonce: home.nonce })?;
         self.show_identity()?;
@@ -245,7 +245,7 @@ impl HandshakeRun<'_> {
         }
     }
 
-    /// The newcomer, now that it knows the room.
+    /// The newcomer's identity again, now that it knows the room.
     fn recv_same(&mut self, member: MemberId) -> Result<(), End> {
         let shown = self.recv(self.small())?;
         if self.identity_of(&shown)? == member {
@@ -264,17 +264,17 @@ impl HandshakeRun<'_> {
         Ok((member, Outcome::Entered(home)))
     }
 
-    /// Nothing but OPAQUE is accepted.
+    /// Accepts nothing but OPAQUE.
     fn enter_by_password(&mut self, password: &Password) -> Result<(MemberId, Outcome), End> {
         let (joiner, first) = Joiner::start(password).map_err(end_of_exchange)?;
         self.send(&Opening::Password { step: 1, bytes: first })?;
         let second = match self.recv(self.large())? {
             Opening::Password { step: 2, bytes } => bytes,
-            // The room "answers" that it is open: nothing more of the user's is sent.
+            // The peer "answers" that the room is open: nothing more of the user's is sent.
             Opening::Grant { .. } => return Err(quiet(Why::NotLocked)),
             _ => return Err(End::out_of_turn()),
         };
-        // A wrong password ends it here: what is sent next would tell whether it was right.
+        // A wrong password ends it here: the next message would tell whether it was right.
         let third = joiner.finish(&second, &self.binding.h).map_err(|error| match error {
             OpaqueError::Wrong => quiet(Why::WrongPassword),
             other => end_of_exchange(other),
@@ -315,7 +315,7 @@ impl HandshakeRun<'_> {
         self.send(&Opening::Newcomer { member: MemberId(identity.public()), signature })
     }
 
-    /// The room that lets us in, and the member that does, once the router agrees. `link` is the
+    /// The room that admits us, and the member that does, if the router agrees. `link` is the
     /// invitation that we brought.
     fn recv_grant(
         &mut self,
@@ -339,7 +339,7 @@ impl HandshakeRun<'_> {
         Ok((member, home, invitation))
     }
 
-    /// The invitation behind the text, if it is of this room, its maker and its secret.
+    /// The invitation that the text means, if its room, maker and secret match.
     fn recv_invitation(&mut self, link: &InviteLink) -> Result<Arc<SignedInvitation>, End> {
         let Opening::Invitation(invitation) = self.recv(self.small())? else {
             return Err(End::out_of_turn());
@@ -359,7 +359,7 @@ impl HandshakeRun<'_> {
     }
 }
 
-/// Ends without a word, for a reason that this side's router has to hear.
+/// Ends without a word, for a reason that our own router must learn.
 fn quiet(why: Why) -> End {
     End::Quiet(Closed::Refused(Refusal::of(why)))
 }

@@ -1,9 +1,9 @@
 //! The first bytes of a connection: in clear, then the Noise handshake.
 //!
 //! The dialer sends eight bytes (magic, major version, role) and Noise's `e`; the listener answers
-//! its own eight and `e, ee`. The dialer's eight bytes are the prologue of the Noise handshake, so
-//! a man in the middle cannot change them unnoticed. A peer that does not speak this version gets
-//! at most the listener's eight bytes, and is not read further.
+//! with its own eight and `e, ee`. The dialer's eight bytes are the prologue of the Noise
+//! handshake, so a man in the middle cannot change them unnoticed. A peer that does not speak this
+//! version gets at most the listener's eight bytes, and is not read any further.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -19,16 +19,16 @@ use crate::crypto::noise::{
     DIALER_MESSAGE_BYTES, Handshake, HandshakeHash, LISTENER_MESSAGE_BYTES, NoiseError,
 };
 
-/// What every klatch of every version says first.
+/// What every version of klatch sends first.
 pub const MAGIC: [u8; 6] = *b"KLATCH";
 /// The version of the protocol that this program speaks; others are refused.
 pub const MAJOR: u8 = 1;
 
-/// In place of a role: the listener has no place for another connection just now.
+/// In place of a role: the listener has no place for another connection at the moment.
 const BUSY: u8 = 0xff;
-/// In place of a role: the listener does not know the dialer's.
+/// In place of a role: the listener does not know the dialer's role.
 const NO_ROLE: u8 = 0;
-/// Bytes of what both sides say in clear.
+/// Bytes that each side sends in clear.
 pub const CLEAR_BYTES: usize = 8;
 
 /// Why there is no channel.
@@ -46,7 +46,7 @@ pub enum PreambleError {
     /// The peer speaks another version.
     #[error("the peer speaks version {0} of klatch's protocol, not {MAJOR}")]
     Version(u8),
-    /// The listener has no place just now.
+    /// The listener has no place at the moment.
     #[error("the peer has too many connections under way")]
     Busy,
     /// The encrypted channel failed.
@@ -89,7 +89,7 @@ pub fn dial(
 /// The listener's side.
 ///
 /// # Errors
-/// [`PreambleError`]; a klatch of another version was told this one's.
+/// [`PreambleError`]; a klatch of another version is told this one's.
 pub fn answer(
     stream: &Arc<dyn Stream>,
     remote: SocketAddr,
@@ -118,8 +118,8 @@ pub fn answer(
     Ok((role, Channel::new(Arc::clone(stream), sealer, opener, remote), h))
 }
 
-/// Tells a dialer that there is no place for it just now; never blocks, as eight bytes always
-/// fit into the buffer of a new stream.
+/// Tells a dialer that there is no place at the moment; never blocks, as eight bytes always fit
+/// into the buffer of a new stream.
 pub fn turn_away(stream: &dyn Stream) {
     // A dialer that is already gone need not be told.
     let _ = stream.write(&clear_bytes(BUSY));

@@ -1,8 +1,8 @@
 //! The serving side of a data lane: answers requests in order from what this disk holds.
 //!
 //! One thread per lane reads and sends; nothing is hashed here, because the requester verifies.
-//! Chunks are sent a few at a time ([`super::places`]), so that each arrives, and can be passed on,
-//! soon.
+//! Only a few chunks are sent at a time ([`super::places`]), so that each arrives, and can be
+//! passed on, soon.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSliceMut;
@@ -31,9 +31,9 @@ use crate::router::swarm::sent::Picked;
 
 /// How long an unwanted chunk is remembered.
 const CANCELLED: Duration = Duration::from_secs(3);
-/// Unwanted chunks of one member: more than it can have requested over its lanes.
+/// Most unwanted chunks of one member: more than it can have requested over its lanes.
 const CANCELLED_EACH: usize = 64;
-/// Unwanted chunks in all.
+/// Most unwanted chunks in all.
 const CANCELLED_MAX: usize = 1_024;
 
 /// What this node serves: its own files, and downloads as far as they have come.
@@ -83,7 +83,7 @@ impl Sources {
         self.lock().get(file).cloned()
     }
 
-    /// The source of a file; waits for one for at most `patience`.
+    /// The source of a file; waits up to `patience` for one.
     #[must_use]
     pub fn wait_for(&self, file: &FileId, patience: Duration) -> Option<Arc<Served>> {
         let lacking = |sources: &mut BTreeMap<_, _>| !sources.contains_key(file);
@@ -97,13 +97,13 @@ impl Sources {
         self.lock().iter().map(|(file, source)| (*file, Arc::clone(source))).collect()
     }
 
-    /// Serves a file from here on, in place of an earlier source of it.
+    /// Serves a file from now on, replacing any earlier source of it.
     pub fn insert(&self, file: FileId, source: Arc<Served>) {
         self.lock().insert(file, source);
         self.came.notify_all();
     }
 
-    /// Serves a file unless there is a source of it already.
+    /// Serves a file unless it already has a source.
     pub fn insert_if_absent(&self, file: FileId, source: Arc<Served>) {
         self.lock().entry(file).or_insert(source);
         self.came.notify_all();
@@ -115,7 +115,7 @@ impl Sources {
         self.folders().remove(file);
     }
 
-    /// A member is gone: what it was sent, others can have from here only.
+    /// A member has left: others can get what it was sent only from here.
     pub fn forget_member(&self, member: &MemberId) {
         for source in self.lock().values() {
             source.chunks().sent().forget(member);
@@ -125,7 +125,7 @@ impl Sources {
         }
     }
 
-    /// Stops serving a file from this very source.
+    /// Stops serving a file from this particular source.
     pub fn remove_this(&self, file: &FileId, source: &Arc<Served>) {
         let mut sources = self.lock();
         if sources.get(file).is_some_and(|current| Arc::ptr_eq(current, source)) {
@@ -134,7 +134,7 @@ impl Sources {
     }
 }
 
-/// Chunks that members asked for and then got from somebody else.
+/// Chunks that members requested here but then got from somebody else.
 #[derive(Debug, Default)]
 pub struct CancelledChunks {
     chunks: Mutex<BTreeMap<(MemberId, FileId, u32), Instant>>,
@@ -145,8 +145,8 @@ impl CancelledChunks {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `member` does not need `chunk` any more. Forgotten after a while, for the request may have
-    /// been answered before.
+    /// `member` no longer needs `chunk`. Forgotten after a while, because the request may have been
+    /// answered already.
     pub fn insert(&self, member: MemberId, file: FileId, chunk: u32) {
         let (now, mut chunks) = (Instant::now(), self.lock());
         chunks.retain(|_, at| now.saturating_duration_since(*at) < CANCELLED);
@@ -157,12 +157,12 @@ impl CancelledChunks {
         }
     }
 
-    /// A member is gone, and with it what it said.
+    /// A member has left, so what it said no longer matters.
     pub fn forget_member(&self, member: &MemberId) {
         self.lock().retain(|(by, ..), _| by != member);
     }
 
-    /// Whether `member` need not be sent `chunk`; asking forgets it.
+    /// Whether `member` no longer needs `chunk`; asking forgets it.
     fn take(&self, member: MemberId, file: FileId, chunk: u32) -> bool {
         let at = self.lock().remove(&(member, file, chunk));
         at.is_some_and(|at| at.elapsed() < CANCELLED)
@@ -176,7 +176,7 @@ pub struct Host {
     pub sources: Sources,
     /// How many chunks are sent at a time.
     pub places: Places,
-    /// What members asked for and need no more.
+    /// Chunks that members requested and no longer need.
     pub cancelled: CancelledChunks,
     /// How much may be sent in a second.
     pub throttle: Throttle,
@@ -186,12 +186,12 @@ pub struct Host {
     pub limits: Arc<Limits>,
 }
 
-/// Since when nothing is asked for over a lane: one that is idle may give way to another.
+/// Since when a lane has had no requests: an idle one may give way to another.
 #[derive(Debug)]
 pub struct LaneUse(Mutex<Option<Instant>>);
 
 impl LaneUse {
-    /// Of a lane that begins now.
+    /// For a lane that starts now.
     #[must_use]
     pub fn new() -> Self {
         Self(Mutex::new(Some(Instant::now())))
@@ -214,7 +214,7 @@ impl Default for LaneUse {
     }
 }
 
-/// Serves a lane on the calling thread until it ends, and says how it ended.
+/// Serves a lane on the calling thread until it ends; returns how it ended.
 #[must_use]
 pub fn serve(channel: Channel, member: MemberId, host: &Host, used: &LaneUse) -> Closed {
     let (sender, receiver) = channel.split();
@@ -234,7 +234,7 @@ struct Serving<'a> {
     member: MemberId,
     host: &'a Host,
     used: &'a LaneUse,
-    /// Requests that were read and not answered.
+    /// Requests that were read but not answered.
     waiting: VecDeque<Request>,
 }
 
@@ -320,7 +320,7 @@ impl UnitBytes<'_> {
 enum BrokenOff {
     /// The host cannot read what it promised to send.
     Unreadable,
-    /// The member needs it no more.
+    /// The member no longer needs it.
     Unwanted,
 }
 
@@ -330,13 +330,13 @@ impl Serving<'_> {
             self.used.set(Some(Instant::now()));
         }
         while self.waiting.is_empty() {
-            // All of it within the lane's patience, however it drips.
+            // The whole request within the lane's patience, however it drips.
             let due = Instant::now() + Duration::from_millis(self.host.limits.stuck_link_ms);
             let record = self.receiver.recv_by(REQUEST_MAX_BYTES, due).map_err(closed_by_recv)?;
             self.waiting.push_back(request(record)?);
         }
         self.used.set(None);
-        // A deadline that has come reads nothing more: these are the records that came along.
+        // With a deadline of now nothing more is read: these are the records that came along.
         while let Ok(record) = self.receiver.recv_by(REQUEST_MAX_BYTES, Instant::now()) {
             self.waiting.push_back(request(record)?);
             if self.waiting.len() > LANE_QUEUE {
@@ -397,7 +397,7 @@ impl Serving<'_> {
         let Some(place) = host.places.take() else {
             return self.refuse(request, Status::Busy);
         };
-        // Only now: what is best to send may have changed while it waited.
+        // Only now, because the best choice may have changed while it waited.
         let chunk = match &request.wanted {
             ChunkWanted::List | ChunkWanted::ListOf(_) => {
                 return self.refuse(request, Status::NotHeld);
@@ -411,7 +411,7 @@ impl Serving<'_> {
             }
             ChunkWanted::Pick(of) => match source.held().pick(member, of) {
                 Picked::Chunk(chunk) => {
-                    // An earlier word cannot have meant a chunk that is picked only now.
+                    // An earlier cancellation cannot have meant a chunk that is chosen only now.
                     host.cancelled.take(member, file, chunk);
                     chunk
                 }
@@ -461,7 +461,7 @@ impl Serving<'_> {
         }
     }
 
-    /// Sends a header and what `read` gives; says why if it had to be broken off.
+    /// Sends a header and what `read` gives; returns why if it had to be broken off.
     fn send_bytes(
         &mut self,
         header: &Header,
@@ -472,7 +472,7 @@ impl Serving<'_> {
         let mut offset = 0;
         while offset < header.bytes {
             let left = usize::try_from(header.bytes - offset).unwrap_or(usize::MAX);
-            // Under a limit a record at a time, so short that even little comes steadily.
+            // Under a limit one record at a time, so short that even a trickle is steady.
             let batch = match throttle.is_limited() {
                 true => throttle.piece_bytes(DATA_BYTES),
                 false => BATCH_BYTES,

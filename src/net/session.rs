@@ -1,11 +1,11 @@
 //! A session: the connection's thread reads, one scoped thread writes.
 //!
-//! The reader decodes and verifies, and waits where the peer says too much ([`super::pace`]) and
-//! while the router is busy, which the peer feels as back-pressure. The writer takes orders in
-//! batches, so that a burst needs few system calls. While idle, neither holds a buffer.
+//! The reader decodes and verifies, and waits when the peer sends too much ([`super::pace`]) or the
+//! router is busy, which the peer feels as back-pressure. The writer takes orders in batches, so
+//! that a burst needs few system calls. While idle, neither holds a buffer.
 //!
-//! An idle session keeps every page of both stacks that was ever touched. So rare work is done in
-//! functions that are not inlined, and large values are not copied in the two loops.
+//! An idle session keeps every page of both stacks that was ever touched. So functions for rare
+//! work are not inlined, and the two loops do not copy large values.
 
 use std::io;
 use std::net::IpAddr;
@@ -24,16 +24,16 @@ use crate::router::message::{Message, Refusal, Why};
 use crate::thread::{STACK_SMALL_BYTES, spawn_scoped};
 use crate::wire::message::{decode, encode};
 
-/// How long last messages may take to leave.
+/// How long the last messages may take.
 pub const FAREWELL: Duration = Duration::from_millis(500);
-/// Sealed bytes that are gathered for one write.
+/// Sealed bytes that are collected for one write.
 const WRITE_BYTES: usize = 64 * 1024;
-/// Room for most messages before they are sealed, so that encoding them allocates nothing.
+/// Space for most messages before they are sealed, so that encoding them allocates nothing.
 const PLAIN_BYTES: usize = 1024;
 
-/// Runs the session until it ends; why is noted in `conn`.
+/// Runs the session until it ends; the reason is recorded in `conn`.
 pub(super) fn run(net: &Net, conn: &Connection, channel: Channel, with: Admitted) {
-    // The router pings and gives up long before; this is for a router that does not.
+    // The router pings and gives up long before this; it is for a router that does not.
     let silence = Duration::from_millis(2 * net.limits.dead_after_ms);
     let stuck = Duration::from_millis(net.limits.stuck_link_ms);
     if channel.set_timeouts(silence, stuck).is_err() {
@@ -52,7 +52,7 @@ pub(super) fn run(net: &Net, conn: &Connection, channel: Channel, with: Admitted
             Ok(writer) => {
                 let end = read(net, conn, receiver, (with, from));
                 leave(conn, end, &done);
-                // Its panic was logged where panics are, and the guard closed the connection.
+                // Its panic was logged already, and the guard closed the connection.
                 let _ = writer.join();
             }
             Err(error) => no_writer(conn, &error),
@@ -71,7 +71,7 @@ fn no_writer(conn: &Connection, error: &io::Error) {
 enum ReadEnd {
     /// There is nobody to tell.
     Gone(Closed),
-    /// The peer is told why, if it still reads; with nothing to say, what is queued still leaves.
+    /// The peer is told why, if it still reads; without a reason, queued messages are still sent.
     Tell(Closed, Option<Refusal>),
 }
 
@@ -90,7 +90,7 @@ fn read(
             Err(error) => return broken(error.to_string()),
         };
         if conn.outbox.is_ending() {
-            // The peer said this before it learnt that we leave.
+            // The peer said this before it learned that we leave.
             continue;
         }
         match decode(plain, &with.room, &net.limits) {
@@ -114,7 +114,7 @@ fn broken(what: String) -> ReadEnd {
     ReadEnd::Tell(Closed::Protocol(what), Some(Refusal::of(Why::Protocol)))
 }
 
-/// Ends the writer: at once if there is nobody to write to, else when the last words have left.
+/// Ends the writer: at once if there is nobody to write to, otherwise after the last messages.
 #[inline(never)]
 fn leave(conn: &Connection, end: ReadEnd, done: &Receiver<()>) {
     match end {
@@ -126,7 +126,7 @@ fn leave(conn: &Connection, end: ReadEnd, done: &Receiver<()>) {
             conn.note(cause);
             let last = refusal.map_or(ConnOrder::Close, ConnOrder::Refuse);
             if conn.outbox.push(last) != Queued::Full {
-                // The writer drops its end when it is done: the error is expected.
+                // When done, the writer drops its end: the error is expected.
                 let _ = done.recv_timeout(FAREWELL);
             }
         }
@@ -166,7 +166,7 @@ fn drained(net: &Net, conn: &Connection) {
     let _ = net.inbox.send(Event::Drained { conn: conn.id });
 }
 
-/// Writes what is ordered; true when that was the last.
+/// Writes a batch of orders; returns whether the last one was among them.
 fn write_batch(
     net: &Net,
     batch: &mut Vec<ConnOrder>,
@@ -185,7 +185,7 @@ fn write_batch(
             }
             ConnOrder::Refuse(refusal) => refuse(net, refusal, &mut plain, sender)?,
             ConnOrder::Close => {}
-            // Steps of a handshake that is over.
+            // Steps of a handshake, which is over.
             ConnOrder::SendHello { .. }
             | ConnOrder::Proceed(_)
             | ConnOrder::Judged { .. }
@@ -212,7 +212,7 @@ fn queue(
     plain.clear();
     match encode(message, &net.limits, plain) {
         Ok(()) => sender.queue(plain)?,
-        // The router composes shorter ones; repair makes up for one that is lost.
+        // The router composes shorter ones; repair makes up for a lost one.
         Err(error) => tracing::error!(%error, "a message was not sent"),
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! A byte stream to a peer: the seam between channels and transports.
 //!
 //! A channel needs no more of its transport than this, so TCP, a relay and a connection inside one
-//! process are all alike to it.
+//! process look the same to it.
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
@@ -12,26 +12,26 @@ use crate::sys::sockets;
 
 /// A blocking stream that two threads use at once, one for each direction.
 pub trait Stream: Debug + Send + Sync {
-    /// Reads what is there, at least one byte; 0 when nothing more comes.
+    /// Reads what is there, at least one byte; 0 when nothing more will come.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::TimedOut`] after the read timeout, or
-    /// what the system says.
+    /// [`io::ErrorKind::WouldBlock`] or [`io::ErrorKind::TimedOut`] after the read timeout, or the
+    /// system's error.
     fn read(&self, room: &mut [u8]) -> io::Result<usize>;
 
-    /// Waits as [`Stream::read`] does, and takes nothing.
+    /// Waits as [`Stream::read`] does, without taking anything.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Stream::read`].
     fn wait(&self) -> io::Result<usize>;
 
-    /// Writes some of `bytes`, at least one; 0 when the stream takes nothing any more.
+    /// Writes some of `bytes`, at least one; 0 when the stream no longer takes any.
     ///
     /// # Errors
     /// As [`Stream::read`], after the write timeout.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Ends one direction or both, for both ends, and wakes threads that wait there.
+    /// Ends one direction or both, for both ends, and wakes threads that wait on it.
     ///
     /// # Errors
     /// The system's error, for instance because the stream is gone.
@@ -49,7 +49,7 @@ pub trait Stream: Debug + Send + Sync {
     /// As [`Stream::shut`].
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
 
-    /// Keeps little more than `bytes` that were written and did not leave yet, where it can.
+    /// Limits the written but unsent bytes to little more than `bytes`, if possible.
     fn bound_unsent(&self, bytes: u32);
 }
 

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long unused bandwidth is kept, so that a pause causes no burst.
+/// How much unused time is credited, so that a pause causes no burst.
 const BURST: Duration = Duration::from_millis(50);
 /// Pieces per second of a limited sender, so that a low rate is steady.
 const PIECES_PER_S: u64 = 16;
-/// But none shorter than this: what goes around a piece costs bytes as well.
+/// No piece is shorter than this, because the overhead of a piece costs bytes too.
 const PIECE_MIN_BYTES: usize = 1024;
 
 /// A limit of bytes per second, or none.
@@ -51,7 +51,7 @@ impl Throttle {
         self.rate.load(Ordering::Acquire) != 0
     }
 
-    /// Bytes to pass at a time under the limit, `most` without one.
+    /// Bytes to pass at a time under the limit, or `most` without one.
     #[must_use]
     pub fn piece_bytes(&self, most: usize) -> usize {
         match self.rate.load(Ordering::Acquire) {
@@ -62,7 +62,7 @@ impl Throttle {
         }
     }
 
-    /// Waits until `bytes` may pass. A limit that changes meanwhile holds at once.
+    /// Waits until `bytes` may pass. A change of the limit applies at once.
     pub fn take(&self, bytes: usize) {
         if !self.is_limited() {
             return;
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(throttle.piece_bytes(32_768), PIECE_MIN_BYTES);
         throttle.take(1_000_000);
         std::thread::scope(|scope| {
-            // A thousand seconds, but for the change.
+            // A thousand seconds, if the limit did not change.
             let waiting = scope.spawn(|| throttle.take(1));
             while !waiting.is_finished() {
                 throttle.limit(None);

@@ -1,10 +1,10 @@
-//! The steady clock of the router, and the wall clock, which shows when the machine was suspended.
+//! The router's steady clock, and the wall clock, which shows when the machine was suspended.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::router::time::Millis;
 
-/// The wall clock is ahead by more than this after a suspend (or after somebody set it).
+/// After a suspend (or after somebody set it) the wall clock is ahead by more than this.
 const SLEPT: Duration = Duration::from_secs(5);
 
 /// Time since the start of a node.
@@ -17,7 +17,7 @@ pub(super) struct Clock {
     told_ms: i64,
 }
 
-/// Drift of the wall clock from the steady one, in milliseconds, that is reported.
+/// Drift of the wall clock against the steady one that is reported, in milliseconds.
 const DRIFT_MS: u64 = 500;
 
 impl Clock {
@@ -27,13 +27,13 @@ impl Clock {
         Self { start: now, seen: (now, wall), told_ms: since_1970_ms(wall) }
     }
 
-    /// The wall clock (milliseconds since 1970 UTC) less the steady clock.
+    /// The wall clock (milliseconds since 1970 UTC) minus the steady clock.
     pub(super) fn wall_at_zero_ms(&self) -> i64 {
         let (steady, wall) = self.seen;
         since_1970_ms(wall).saturating_sub_unsigned(self.at(steady).0)
     }
 
-    /// The same, if the wall clock was set or ran on since this was last told.
+    /// The same, if the wall clock was set, or ran on during a suspend, since the last report.
     pub(super) fn was_set(&mut self) -> Option<i64> {
         let at_zero_ms = self.wall_at_zero_ms();
         if at_zero_ms.abs_diff(self.told_ms) < DRIFT_MS {
@@ -57,7 +57,7 @@ impl Clock {
         self.start.checked_add(Duration::from_millis(at.0)).unwrap_or(self.start)
     }
 
-    /// Whether the machine slept since the last call: most steady clocks stand still meanwhile.
+    /// Whether the machine slept since the last call: most steady clocks stand still during that.
     pub(super) fn slept(&mut self) -> bool {
         self.slept_until(Instant::now(), SystemTime::now())
     }
@@ -65,7 +65,7 @@ impl Clock {
     fn slept_until(&mut self, steady: Instant, wall: SystemTime) -> bool {
         let (last_steady, last_wall) = std::mem::replace(&mut self.seen, (steady, wall));
         let steady = steady.saturating_duration_since(last_steady);
-        // A wall clock that was set back tells nothing.
+        // If the wall clock was set back, nobody can tell.
         wall.duration_since(last_wall).is_ok_and(|wall| wall > steady + SLEPT)
     }
 }

@@ -13,7 +13,7 @@ use crate::router::ids::{FaceId, FileId};
 use crate::router::notice::{Failure, Notice, Overview};
 use crate::router::rights::FaceRights;
 
-/// Answers that may wait for a face; one that leaves more unread is cut off.
+/// Answers that may wait for a face; a face with more unread is cut off.
 const ANSWERS_MAX: usize = 1_024;
 
 /// The node has ended.
@@ -28,14 +28,14 @@ pub enum Answer {
     Reply {
         /// The line that gave it.
         line: u64,
-        /// Its word.
+        /// The command's word.
         command: &'static str,
-        /// How.
+        /// Its result.
         result: Result<(), Failure>,
-        /// The feed's position when it ended: what came before it belongs in front of it.
+        /// The feed's position when it ended: earlier notices come before it.
         after: u64,
     },
-    /// What the face asked for.
+    /// The face's question is answered.
     Told {
         /// The line that asked.
         line: u64,
@@ -44,11 +44,11 @@ pub enum Answer {
         /// The feed's position when it was given.
         after: u64,
     },
-    /// How things stand; asked for by [`Handle::overview`].
+    /// The state of things; asked for by [`Handle::overview`].
     Overview {
-        /// How.
+        /// The state.
         overview: Box<Overview>,
-        /// The feed's position at that moment: what comes from there on is news to it.
+        /// The feed's position at that moment: later notices are news.
         after: u64,
     },
     /// A password is needed; [`Handle::password`] gives it.
@@ -57,24 +57,24 @@ pub enum Answer {
         line: u64,
         /// `host:port` of the locked room; empty for a new password of one's own room.
         address: String,
-        /// The last one was wrong.
+        /// Whether the last one was wrong.
         again: bool,
         /// The feed's position when it was asked.
         after: u64,
     },
-    /// A question of yes or no; [`Handle::confirm`] answers it. Only faces that said that somebody
-    /// is there are asked.
+    /// A yes-or-no question; [`Handle::confirm`] answers it. Only faces that said that a person is
+    /// there are asked.
     Confirm {
         /// The line of the command that asks.
         line: u64,
-        /// The question; foreign text in it is already escaped.
+        /// The question; peers' text in it is already escaped.
         question: String,
         /// The feed's position when it was asked.
         after: u64,
     },
 }
 
-/// Where a node takes commands; clones are handles to the same node.
+/// Takes a node's commands; clones share the same node.
 #[derive(Debug, Clone)]
 pub struct Handle {
     inbox: Sender<Event>,
@@ -98,13 +98,13 @@ impl Handle {
         Face { id, rights, answers, faces: Arc::clone(&self.faces) }
     }
 
-    /// Answers nothing more to a face; it may still give commands.
+    /// A face gets no more answers; it may still give commands.
     pub fn close(&self, face: FaceId) {
         self.faces.lock().cut(face);
     }
 
-    /// Gives a command, numbered by the face; it is answered by one [`Answer::Reply`]. Waits
-    /// while the router is busy.
+    /// Gives a command, numbered by the face; one [`Answer::Reply`] answers it. Waits while the
+    /// router is busy.
     ///
     /// # Errors
     /// [`Stopped`].
@@ -114,7 +114,7 @@ impl Handle {
         self.send(Event::Commanded { face, rights, line, command, draw: draw() })
     }
 
-    /// Ends the node at once, whatever becomes of its faces: a signal came, or something failed.
+    /// Ends the node at once, regardless of its faces: a signal came, or something failed.
     ///
     /// # Errors
     /// [`Stopped`]: it has ended already.
@@ -146,7 +146,7 @@ impl Handle {
         self.send(Event::Confirmed { face, line, yes })
     }
 
-    /// Asks how things stand; answered by one [`Answer::Overview`].
+    /// Asks for the state of things; one [`Answer::Overview`] answers it.
     ///
     /// # Errors
     /// [`Stopped`].
@@ -154,7 +154,7 @@ impl Handle {
         self.send(Event::OverviewWanted { face })
     }
 
-    /// Says that somebody waits for these chunks of a download.
+    /// Reports that somebody is waiting for these chunks of a download.
     ///
     /// # Errors
     /// [`Stopped`].
@@ -167,20 +167,20 @@ impl Handle {
     }
 }
 
-/// One face; it is forgotten when dropped.
+/// One face; dropping it removes it.
 #[derive(Debug)]
 pub struct Face {
     /// Its number.
     pub id: FaceId,
     /// What it may do.
     pub rights: FaceRights,
-    /// Its notices; disconnected when the node has ended, or the face read too slowly.
+    /// Its answers; disconnected when the node has ended, or if the face read too slowly.
     pub answers: Receiver<Answer>,
     faces: Arc<Faces>,
 }
 
 impl Answer {
-    /// The feed's position when it was given: what came before it belongs in front of it.
+    /// The feed's position when it was given: earlier notices come before it.
     #[must_use]
     pub fn after(&self) -> u64 {
         match self {
@@ -199,7 +199,7 @@ impl Drop for Face {
     }
 }
 
-/// All faces, as the shell sees them.
+/// All faces, from the shell's side.
 #[derive(Debug, Default)]
 pub(super) struct Faces {
     state: Mutex<FacesState>,
@@ -215,7 +215,7 @@ struct FacesState {
 #[derive(Debug)]
 struct KnownFace {
     rights: FaceRights,
-    /// Nothing is answered to it any more without one.
+    /// `None`: it gets no more answers.
     answers: Option<Sender<Answer>>,
 }
 

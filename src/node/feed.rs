@@ -1,7 +1,7 @@
-//! Notices on their way to the faces: written by the router's thread, which never waits, and pulled
-//! by readers, each at its own pace.
+//! Notices on their way to the faces: the router's thread, which never waits, writes them, and each
+//! reader pulls them at its own pace.
 //!
-//! Messages, offers and withdrawals are kept until every reader has passed them; everything else is
+//! Messages, offers and withdrawals are kept until every reader has passed them. Everything else is
 //! kept in a ring, and a reader that falls behind is told how many notices it missed. One sequence
 //! covers both, so that every reader sees them in the order in which they came.
 
@@ -19,9 +19,9 @@ use crate::router::notice::Notice;
 pub enum FeedItem {
     /// A notice.
     Notice(Arc<Notice>),
-    /// The room was left: what it said is history.
+    /// The room was left: what was said in it is history.
     Forget,
-    /// This many notices were lost, because the reader was too slow for them.
+    /// This many notices were lost because the reader was too slow.
     Missed(u64),
     /// Nothing came in time.
     Nothing,
@@ -29,7 +29,7 @@ pub enum FeedItem {
     Ended,
 }
 
-/// The notices of one node; clones are handles to the same feed.
+/// The notices of one node; clones share the same feed.
 #[derive(Debug, Clone)]
 pub struct Feed {
     shared: Arc<SharedFeed>,
@@ -41,7 +41,7 @@ struct SharedFeed {
     wake: Condvar,
 }
 
-/// A reader's place in both parts, counted in notices since the beginning.
+/// A reader's position in both parts, counted in notices since the start.
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
     log: u64,
@@ -59,12 +59,12 @@ struct FeedState {
     readers: BTreeMap<u64, Cursor>,
     next_reader: u64,
     keep_history: bool,
-    /// Place in the log where the present room begins.
+    /// Position in the log where the present room begins.
     room_from: u64,
     ended: bool,
 }
 
-/// A queue whose places are numbered since the beginning.
+/// A queue whose positions are numbered since the start.
 #[derive(Debug, Default)]
 struct NumberedQueue {
     items: VecDeque<FeedEntry>,
@@ -104,8 +104,8 @@ impl NumberedQueue {
 }
 
 impl Feed {
-    /// An empty feed with room for `ring` notices that are not the room's, and for `log_bytes`
-    /// of what the room said towards readers that do not read.
+    /// An empty feed with space for `ring` notices that are not the room's, and `log_bytes` of the
+    /// room's notices for readers that do not read.
     #[must_use]
     pub fn new(ring: usize, log_bytes: usize) -> Self {
         let state = FeedState {
@@ -132,7 +132,7 @@ impl Feed {
         self.shared.wake.notify_all();
     }
 
-    /// The room was left: readers are told when they come to this place, and history ends here.
+    /// The room was left: readers are told when they reach this position, and history ends here.
     pub fn forget(&self) {
         let mut state = self.shared.lock();
         state.add(None, true);
@@ -140,13 +140,13 @@ impl Feed {
         self.shared.wake.notify_all();
     }
 
-    /// From now on what the room says is kept until it is left, for readers that come later.
+    /// From now on the room's notices are kept until it is left, for readers that come later.
     pub fn keep_history(&self) {
         self.shared.lock().keep_history = true;
     }
 
-    /// A reader that begins with the oldest notice that is kept: before the first reader nothing
-    /// is dropped but for want of room.
+    /// A reader that begins with the oldest notice kept: before the first reader notices are
+    /// dropped only for lack of space.
     #[must_use]
     pub fn reader(&self) -> FeedReader {
         let mut state = self.shared.lock();
@@ -157,8 +157,8 @@ impl Feed {
         FeedReader { feed: self.clone(), id }
     }
 
-    /// A reader that begins with what comes next, and with what was said in the room before, as
-    /// far as that is kept.
+    /// A reader that begins with the next notice, and with what was said in the room before, as far
+    /// as that is kept.
     #[must_use]
     pub fn reader_from_here(&self) -> FeedReader {
         let mut state = self.shared.lock();
@@ -170,7 +170,7 @@ impl Feed {
         FeedReader { feed: self.clone(), id }
     }
 
-    /// The messages of the room, in the order in which they came, as far as they are kept.
+    /// The room's messages, in the order in which they came, as far as they are kept.
     #[must_use]
     pub fn history(&self) -> Vec<Arc<Notice>> {
         let state = self.shared.lock();
@@ -179,21 +179,21 @@ impl Feed {
         of_room.filter_map(|item| item.notice.clone()).collect()
     }
 
-    /// Has every reader look whether what it waits for besides notices is there.
+    /// Lets every reader check whether the other thing that it waits for is there.
     pub fn wake(&self) {
-        // A reader that looked before this and saw nothing is waiting when it is told.
+        // A reader that looked before this and saw nothing is waiting when it is notified.
         drop(self.shared.lock());
         self.shared.wake.notify_all();
     }
 
-    /// How many notices there have been: a reader has passed what came before this moment when
-    /// its [`FeedReader::position`] is not below this.
+    /// How many notices there have been: a reader has passed everything up to this moment once its
+    /// [`FeedReader::position`] is not below this.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.shared.lock().next
     }
 
-    /// No more notices: readers end when they have read what is there.
+    /// There are no more notices: readers end when they have read what is there.
     pub fn end(&self) {
         self.shared.lock().ended = true;
         self.shared.wake.notify_all();
@@ -229,7 +229,7 @@ impl FeedState {
         }
     }
 
-    /// Drops what nobody will read any more.
+    /// Drops what no reader needs any more.
     fn trim_log(&mut self) {
         let mut keep_from = match self.readers.values().map(|cursor| cursor.log).min() {
             Some(slowest) => slowest,
@@ -244,7 +244,7 @@ impl FeedState {
         }
     }
 
-    /// What comes next for a reader, whose cursor moves on; `None` if there is nothing.
+    /// What comes next for a reader, whose cursor advances; `None` if there is nothing.
     fn pull(&mut self, id: u64) -> Option<FeedItem> {
         let cursor = *self.readers.get(&id)?;
         let behind = Cursor {
@@ -284,7 +284,7 @@ impl FeedState {
     }
 }
 
-/// One face's place in the feed.
+/// One reader's place in the feed.
 #[derive(Debug)]
 pub struct FeedReader {
     feed: Feed,
@@ -292,12 +292,12 @@ pub struct FeedReader {
 }
 
 impl FeedReader {
-    /// The next notice; waits for it for `patience`, or forever if `None`.
+    /// The next notice; waits up to `patience` for it, or forever if `None`.
     pub fn next(&mut self, patience: Option<Duration>) -> FeedItem {
         self.next_unless(patience, || false)
     }
 
-    /// The next notice; stops waiting for it when `other` is there, see [`Feed::wake`].
+    /// The next notice; stops waiting when `other` has something, see [`Feed::wake`].
     pub fn next_unless(
         &mut self,
         patience: Option<Duration>,
@@ -330,7 +330,7 @@ impl FeedReader {
         }
     }
 
-    /// Reads on to `position` without waiting; gives what was said in the room that it is in then.
+    /// Reads up to `position` without waiting; returns what was said in the room of that moment.
     pub fn catch_up(&mut self, position: u64) -> Vec<Arc<Notice>> {
         let mut said = Vec::new();
         while self.position() < position {
@@ -370,7 +370,7 @@ fn is_of_room(notice: &Notice) -> bool {
     )
 }
 
-/// Bytes that keeping a notice of the room costs, roughly.
+/// Roughly how many bytes keeping a notice of the room costs.
 fn cost_bytes(notice: &Notice) -> usize {
     let text = match notice {
         Notice::Message { text, .. } => text.raw().len(),

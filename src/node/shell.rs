@@ -1,9 +1,9 @@
 //! The shell around the router: takes one event, lets the router handle it, performs all effects in
 //! order, takes the next.
 //!
-//! It waits for nothing but events: orders go into outboxes that may refuse them, slow work goes to
-//! other threads, and events caused by performing an effect are handled next, from a queue that
-//! only this thread knows.
+//! It waits only for events: orders go into outboxes that may refuse them, slow work goes to other
+//! threads, and events caused by performing an effect are handled next, from a queue that only this
+//! thread knows.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -30,11 +30,11 @@ use crate::router::ids::{ConnId, FaceId, RoomId};
 use crate::router::notice::{Code, Failure};
 use crate::thread::{self, STACK_LARGE_BYTES};
 
-/// How often the loop looks at the clocks at least, to notice that the machine was suspended.
+/// The loop checks the clocks at least this often, to notice that the machine was suspended.
 const LOOK: Duration = Duration::from_secs(2);
-/// Local events in a row before the inbox has its turn.
+/// How many local events may precede the inbox's turn.
 const LOCALS: usize = 16;
-/// So often the addresses of this computer are looked up: networks come and go.
+/// How often this computer's addresses are looked up: networks come and go.
 const INTERFACES: Duration = Duration::from_secs(10);
 
 /// Everything that the router's thread owns.
@@ -51,29 +51,29 @@ pub(super) struct NodeShell {
     pub(super) work: Work,
 }
 
-/// The listener, as the shell sees it.
+/// The listener, from the shell's side.
 pub(super) struct BoundListener {
     pub(super) addr: SocketAddr,
-    /// Tell addresses of virtual interfaces too.
+    /// Announce addresses of virtual interfaces too.
     pub(super) with_virtual: bool,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) thread: Option<JoinHandle<()>>,
 }
 
-/// What goes on besides the router.
+/// What is in progress besides the router.
 #[derive(Default)]
 pub(super) struct Work {
-    /// Events that performing effects gave rise to: handled before anything else.
+    /// Events caused by performing effects: handled before anything else.
     local: VecDeque<Event>,
-    /// Connections that are ending, in the order in which their time for last words runs out.
+    /// Connections that are ending, in the order in which their time for last messages runs out.
     ending: VecDeque<(Instant, ConnId)>,
     /// Threads that make locks.
     threads: Vec<JoinHandle<()>>,
-    /// Local events handled since the inbox was looked at.
+    /// Local events handled since the last look at the inbox.
     locals: usize,
     /// The last event was a tick.
     ticked: bool,
-    /// Addresses last told to the router, and when they were looked up.
+    /// The addresses last reported to the router, and when they were looked up.
     addresses: Option<(interfaces::ReachablePlaces, Instant)>,
     stopping: bool,
 }
@@ -89,7 +89,7 @@ impl NodeShell {
         }
     }
 
-    /// The next event; `None` when there is none yet and it is time to look at the clocks.
+    /// The next event; `None` if there is none yet and the clocks should be checked.
     fn next_event(&mut self) -> Option<Event> {
         self.look_after_things();
         // Local events and the inbox take turns, so that neither can starve the other.
@@ -230,7 +230,7 @@ impl NodeShell {
         }
     }
 
-    /// The last order of a connection; what it does not get to say in time is left unsaid.
+    /// A connection's last order; what it cannot send in time stays unsent.
     fn end(&mut self, id: ConnId, last: ConnOrder) {
         self.order(id, last);
         self.transfers.close_lane(id);
@@ -250,7 +250,7 @@ impl NodeShell {
         }
     }
 
-    /// Makes a lock on a thread of its own; the router's only where there is no other.
+    /// Makes a lock on a thread of its own, or on the router's if there is no other.
     fn prepare_lock(&mut self, face: FaceId, line: u64, room: RoomId, password: Password) {
         let inbox = self.net.inbox.clone();
         let spare = password.clone();
@@ -267,12 +267,12 @@ impl NodeShell {
         }
     }
 
-    /// Ends everything, in an order in which nothing waits for what has ended already.
+    /// Ends everything, in an order in which nothing waits for what has already ended.
     fn shut_down(&mut self) {
         let deadline = Instant::now() + Duration::from_millis(self.net.limits.shutdown_ms);
         self.listener.stop.store(true, Ordering::SeqCst);
         self.net.conns.close();
-        // Threads that block on the router go on, and find that it has ended.
+        // Threads blocked on the router continue, and find that it has ended.
         self.inbox = None;
         for conn in self.net.conns.all() {
             conn.outbox.push(ConnOrder::Close);
@@ -305,19 +305,19 @@ impl NodeShell {
                     return false;
                 }
                 std::thread::sleep(Duration::from_millis(2));
-                // The first call may have failed for want of a descriptor.
+                // The first call may have failed for lack of a descriptor.
                 if thread.thread().name() == Some(super::LISTENER) && !thread.is_finished() {
                     listener::wake(self.listener.addr);
                 }
             }
-            // A panic was logged by the thread's guard.
+            // The thread's guard logged a panic.
             let _ = thread.join();
         }
         true
     }
 }
 
-/// Also when the router panics: the other threads must not outlive it.
+/// Also if the router panics: the other threads must not outlive it.
 impl Drop for NodeShell {
     fn drop(&mut self) {
         self.shut_down();

@@ -49,7 +49,7 @@ impl Someone {
         self.face.answers.recv_timeout(SOON).unwrap()
     }
 
-    /// Gives a command and waits for how it ends.
+    /// Gives a command and waits for its result.
     fn run(&mut self, command: Command) -> Result<(), Failure> {
         let given = self.give(command);
         match self.answer() {
@@ -163,8 +163,8 @@ fn a_file_reaches_everybody() {
     }
 }
 
-/// S7: whatever a disk refuses, and when, the download waits and goes on, is told once, and chat
-/// lives.
+/// S7: whatever a disk refuses, and when, the download waits and continues, this is reported once,
+/// and chat keeps working.
 #[test]
 fn s7_a_download_waits_for_a_disk_that_fails_and_goes_on_by_itself() {
     type Fault = fn(&mut Faults);
@@ -215,7 +215,7 @@ fn visible(entry: &std::io::Result<std::fs::DirEntry>) -> bool {
     !entry.as_ref().unwrap().file_name().as_encoded_bytes().starts_with(b".")
 }
 
-/// A running download keeps what is verified; cancelled once more, nothing is left of it.
+/// Cancelling a running download keeps what is verified; cancelling again removes everything.
 #[test]
 fn a_second_cancel_removes_what_the_first_one_kept() {
     let disk = Arc::new(FaultyDisk::default());
@@ -225,7 +225,7 @@ fn a_second_cancel_removes_what_the_first_one_kept() {
     bob.connect(&alice, LockWish::Unknown).unwrap();
     alice.run(Command::Send { paths: vec![path.clone()] }).unwrap();
     bob.wait(Wait::File("a.bin".into()));
-    // It stays in the middle of the way.
+    // It stops halfway.
     disk.change(|faults| faults.room_bytes = Some(2_000_000));
     bob.give(Command::Download { wanted: "a.bin".into(), patient: true, asks: false });
     bob.hears(|notice| matches!(notice, Notice::Error { .. }));
@@ -264,14 +264,14 @@ fn failures_to_connect_are_told_apart() {
 
 #[test]
 fn a_node_ends_in_time_whatever_its_peers_and_faces_do() {
-    // Whoever waits for a deadline waits for longer than the test.
+    // Anything that waits for a deadline waits longer than the test does.
     let patience = 2 * SOON.as_millis() as u64;
     let limits =
         Limits { handshake_deadline_ms: patience, shutdown_ms: patience, ..Limits::default() };
     let mut alice = Someone::within("alice", Arc::new(SystemDisk), limits);
     let mut bob = Someone::new("bob");
     bob.connect(&alice, LockWish::Unknown).unwrap();
-    // One that never says anything, and a dial that is never answered.
+    // A connection that never says anything, and a dial that is never answered.
     let _silent = std::net::TcpStream::connect(alice.node.addr()).unwrap();
     let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = deaf.local_addr().unwrap().port();
@@ -317,7 +317,7 @@ fn a_face_may_do_what_its_rights_allow_until_it_ends() {
     for end in [quit(), Command::Leave(LeaveWhen::Served), Command::EndOfInput] {
         assert_eq!(code(&job, end), Some(Code::PermissionDenied));
     }
-    // One that is answered nothing any more still has them, and one that is gone has none.
+    // A closed face still has its rights, and a dropped one has none.
     handle.close(page.id);
     let gone = handle.face(FaceRights::TERMINAL).id;
     handle.command(gone, 1, quit()).unwrap();

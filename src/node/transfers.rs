@@ -2,7 +2,7 @@
 //! own, and answers with events.
 //!
 //! - Nothing here blocks the router thread: [`Transfers::perform`] takes short locks and hands the
-//!   work over. What cannot even begin is answered by the event that it returns.
+//!   work over. If it cannot even begin, the event that it returns is the answer.
 //! - No lock is held while an event is sent, so the router may be slow to take it.
 //! - Bulk bytes stay here; the router sees numbers.
 
@@ -54,13 +54,13 @@ use crate::thread::{STACK_LARGE_BYTES, STACK_SMALL_BYTES, lower_priority, spawn_
 
 /// Chunks that one host sends at a time.
 pub const SERVING_CHUNKS: usize = 8;
-/// Files hashed at once; each takes all cores, and a short one need not wait for a long one.
+/// Files hashed at once; each uses all cores, and a short one need not wait for a long one.
 const HASH_THREADS: usize = 2;
 /// Threads for opening, verifying, finishing and rechecking files.
 const DISK_THREADS: usize = 4;
-/// Threads for what takes a disk long: hashing what earlier runs left, and early syncs.
+/// Threads for slow disk work: hashing what earlier runs left, and early syncs.
 const SLOW_THREADS: usize = 8;
-/// Jobs that wait for one of those: more than all downloads and own offers ask for at a time.
+/// Jobs that wait for one of those threads: more than all downloads and own offers need at a time.
 const WAITING_JOBS: usize = 4_096;
 
 /// All transfers of a node.
@@ -74,10 +74,10 @@ pub struct Transfers {
 /// What the threads share.
 struct TransferShared {
     host: Host,
-    /// How much may be fetched in a second.
+    /// How much may be fetched per second.
     fetch_throttle: Arc<Throttle>,
     contents: Arc<Contents>,
-    /// Files that are open to be served.
+    /// Files that are open for serving.
     open_files: Arc<OpenFiles>,
     roots: RootCache,
     built: Arc<BuiltFolders>,
@@ -87,8 +87,7 @@ struct TransferShared {
     stopping: AtomicBool,
 }
 
-/// A view of the files that lie on this computer, for faces that show them; clones look at the
-/// same files.
+/// A view of the files stored on this computer, for faces that show them; clones share it.
 #[derive(Clone)]
 pub struct Library {
     shared: Arc<TransferShared>,
@@ -101,7 +100,7 @@ impl std::fmt::Debug for Library {
 }
 
 impl Library {
-    /// A file, as far as it is here; waits for `patience` until some of it can be.
+    /// A file, as far as it is here; waits up to `patience` until some of it can be.
     #[must_use]
     pub fn file(&self, file: &FileId, patience: Duration) -> Option<Arc<Served>> {
         self.shared.host.sources.wait_for(file, patience)
@@ -114,7 +113,7 @@ impl Library {
         current.is_some_and(|current| Arc::ptr_eq(&current, served))
     }
 
-    /// Everything of which there is something here.
+    /// Every file of which something is here.
     #[must_use]
     pub fn all(&self) -> Vec<(FileId, Arc<Served>)> {
         let all = self.shared.host.sources.all().into_iter();
@@ -129,7 +128,7 @@ struct TransfersState {
     manifests: BTreeMap<FileId, OpenManifest>,
     folders: BTreeMap<FileId, OpenFolder>,
     hash_jobs: BTreeMap<u64, Arc<HashJob>>,
-    /// Offered in a room that was left, and served no more.
+    /// Offered in a room that was left, and no longer served.
     parked: BTreeMap<FileId, Arc<Served>>,
     parked_folders: BTreeMap<FileId, Arc<ServedFolder>>,
 }
@@ -142,8 +141,8 @@ impl TransfersState {
         })
     }
 
-    /// Of the lanes over which nothing is asked for, the one that is idle for longest among those
-    /// of whoever has most.
+    /// Of the lanes without requests, the one that has been idle longest among those of the member
+    /// that has most.
     fn longest_idle(&self) -> Option<ConnId> {
         let lanes_of = |member| self.serving().filter(|(_, lane)| lane.member == member).count();
         let idle = self.serving().filter_map(|(conn, lane)| {
@@ -154,16 +153,16 @@ impl TransfersState {
     }
 }
 
-/// What the router calls a download.
+/// An open download.
 struct OpenPart {
     turn: u64,
-    /// None until its partial file is open.
+    /// `None` until its partial file is open.
     content: Option<Arc<Content>>,
 }
 
-/// A lane as all but its own thread see it.
+/// A lane, as other threads see it.
 enum LaneHold {
-    /// With where requests go, until it is closed.
+    /// With the sender for requests, until it is closed.
     Fetch(Arc<dyn Stream>, Option<Sender<(Request, FetchTask)>>),
     Serve(ServedLane),
 }
@@ -185,7 +184,7 @@ impl LaneHold {
             }
             Self::Serve(lane) => &lane.stream,
         };
-        // A stream that is gone already needs no shutting down.
+        // A stream that is already gone needs no shutdown.
         let _ = stream.shut(Shutdown::Both);
     }
 }
@@ -196,7 +195,7 @@ impl Lanes for Transfers {
     }
 }
 
-/// Forgets a lane when its thread is done with it.
+/// Forgets a lane when its thread has finished.
 struct OpenLane<'a> {
     shared: &'a TransferShared,
     conn: ConnId,
@@ -260,8 +259,8 @@ impl Transfers {
         }
     }
 
-    /// Begins an effect on files or lanes; others are ignored. Never blocks. An event that it
-    /// returns is the answer, to be handled next: the router's own thread cannot wait for its
+    /// Begins an effect on files or lanes; others are ignored. Never blocks. If it returns an
+    /// event, that is the answer, to be handled next: the router's own thread cannot wait for its
     /// inbox.
     #[must_use]
     pub fn perform(&self, effect: Effect) -> Option<Event> {
@@ -327,14 +326,14 @@ impl Transfers {
         None
     }
 
-    /// The files that lie on this computer, wholly or in part.
+    /// The files stored on this computer, wholly or in part.
     #[must_use]
     pub fn library(&self) -> Library {
         Library { shared: Arc::clone(&self.shared) }
     }
 
-    /// Runs a lane that is open on the calling thread, the connection's own, until it has ended;
-    /// says how. `fetch`: this side asks.
+    /// Runs an open lane on the calling thread, the connection's own, until it ends; returns how.
+    /// `fetch`: this side asks.
     #[must_use]
     pub fn lane(&self, conn: ConnId, member: MemberId, fetch: bool, channel: Channel) -> Closed {
         let host = &self.shared.host;
@@ -358,7 +357,7 @@ impl Transfers {
     fn fetch_over(&self, conn: ConnId, channel: Channel, patience: Duration) -> Closed {
         let limits = &self.shared.host.limits;
         let (requests, queue) = bounded(LANE_QUEUE);
-        // With the one that is being answered.
+        // Together with the request that is being answered.
         let (sent, asked) = bounded(LANE_QUEUE - 1);
         let hold = LaneHold::Fetch(Arc::clone(channel.stream()), Some(requests));
         let Some(open) = self.open_lane(conn, hold) else { return Closed::ByUs };
@@ -367,12 +366,12 @@ impl Transfers {
         let answers = Answers::new(receiver, patience, throttle);
         let idle = Duration::from_millis(limits.lane_idle_ms);
         std::thread::scope(|scope| {
-            // However this ends, the lane is closed then, and so the other thread ends.
+            // However this ends, the lane is then closed, and so the other thread ends.
             let _open = open;
             let send = move || send_requests(sender, &queue, &sent);
             match spawn_scoped(scope, "asker", STACK_SMALL_BYTES, send) {
                 Ok(_) => {
-                    // Not before: a thread begins with the priority of the one that starts it.
+                    // Not earlier: a thread inherits the priority of the one that starts it.
                     lower_priority();
                     Fetching { transfers: self, conn, answers }.run(asked, idle)
                 }
@@ -384,7 +383,7 @@ impl Transfers {
         })
     }
 
-    /// Counts a lane in and tells the router; `None` when there are too many, or no more to come.
+    /// Registers a lane and tells the router; `None` if there are too many, or no more may come.
     fn open_lane(&self, conn: ConnId, lane: LaneHold) -> Option<OpenLane<'_>> {
         let host = &self.shared.host;
         {
@@ -407,16 +406,16 @@ impl Transfers {
         Some(open)
     }
 
-    /// Ends a lane; its thread returns from [`Transfers::lane`] soon.
+    /// Ends a lane; its thread soon returns from [`Transfers::lane`].
     pub fn close_lane(&self, conn: ConnId) {
         self.shared.lock().lanes.get_mut(&conn).into_iter().for_each(LaneHold::close);
     }
 
-    /// Ends everything soon: lanes, hashing, what waits. Partial files keep what is verified.
+    /// Ends everything soon: lanes, hashing, waiting jobs. Partial files keep what is verified.
     pub fn shutdown(&self) {
         self.shared.stopping.store(true, Ordering::Release);
         self.shared.host.places.close();
-        // Who waits for its turn under a limit goes on, and finds its lane closed.
+        // Threads that wait for their turn under a limit continue, and find their lanes closed.
         self.shared.host.throttle.limit(None);
         self.shared.fetch_throttle.limit(None);
         let mut state = std::mem::take(&mut *self.shared.lock());
@@ -427,8 +426,8 @@ impl Transfers {
         self.slow.stop();
     }
 
-    /// Waits for all threads of its own to end; false when some still run at `deadline`. Those of
-    /// the lanes belong to the connections.
+    /// Waits for all threads of its own to end; false if some still run at `deadline`. The lanes'
+    /// threads belong to the connections.
     pub fn join(&self, deadline: Instant) -> bool {
         let hashing = self.hashing.join(deadline);
         let slow = self.slow.join(deadline);

@@ -1,4 +1,4 @@
-//! How commands ended: printed where it belongs, and passed to the thread that waits for it.
+//! Results of commands: printed in their place, and passed to the thread that waits for them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,21 +12,21 @@ use crate::node::{Answer, Face, Handle};
 use crate::router::command::Command;
 use crate::router::notice::{Failure, Notice};
 
-/// Prints how commands ended, and passes the news on to stdin.
+/// Prints results of commands, and passes them on to stdin.
 pub(super) struct Answering {
     pub(super) output: Arc<Output>,
     pub(super) failures: Arc<Failures>,
     pub(super) handle: Handle,
     pub(super) turns: Sender<Answer>,
-    /// Where a person may type ahead of the answer.
+    /// The terminal where a person may type ahead of the answer.
     pub(super) tty: Arc<OnceLock<Tty>>,
     pub(super) awaited: Arc<AtomicU64>,
-    /// Nobody types: what stdout shows is for a script, and hints belong on stderr.
+    /// Nobody types: stdout is for a script, and hints belong on stderr.
     pub(super) one_shot: bool,
 }
 
 impl Answering {
-    /// Until the node or the face has ended.
+    /// Runs until the node or the face has ended.
     pub(super) fn run(&self, face: &Face) {
         while let Ok(answer) = face.answers.recv() {
             if let Answer::Reply { line, command, result, after } = &answer {

@@ -1,4 +1,4 @@
-//! Limits how many earlier messages are printed: only the last ones, which are known when nothing
+//! Limits how many earlier messages are printed: only the last ones, which are known once nothing
 //! older arrives any more.
 
 use std::collections::VecDeque;
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::router::notice::Notice;
 
-/// Earlier messages come without longer breaks.
+/// Earlier messages arrive without longer gaps than this.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// Earlier messages and offers, held back until it is known which are the last.
+/// Earlier messages and offers, held back until the last ones are known.
 #[derive(Debug, Default)]
 pub(super) struct HeldBack {
     /// How many messages are printed; `None`: all of them, at once.
@@ -20,12 +20,12 @@ pub(super) struct HeldBack {
 }
 
 impl HeldBack {
-    /// Prints the last `most` messages of what was said before; `None`: all.
+    /// Prints the last `most` of the earlier messages; `None`: all.
     pub(super) fn new(most: Option<usize>) -> Self {
         Self { most, ..Self::default() }
     }
 
-    /// Whether a notice is held back. Offers are always told, in their place.
+    /// Whether a notice is held back. Offers are always printed, in their place.
     pub(super) fn holds(&mut self, notice: &Notice) -> bool {
         let Some(most) = self.most else { return false };
         let is_old = matches!(
@@ -56,7 +56,7 @@ impl HeldBack {
         true
     }
 
-    /// To be printed before this notice: everything held, if the notice belongs to the present.
+    /// What to print before this notice: everything held, if the notice is not history.
     pub(super) fn before(&mut self, notice: &Notice) -> VecDeque<Notice> {
         let is_present = matches!(
             notice,
@@ -71,7 +71,7 @@ impl HeldBack {
         if is_present { self.release() } else { VecDeque::new() }
     }
 
-    /// To be printed because nothing older comes any more.
+    /// What to print because nothing older will come.
     pub(super) fn due(&mut self) -> VecDeque<Notice> {
         match self.patience() {
             Some(left) if left.is_zero() => self.release(),
@@ -79,13 +79,13 @@ impl HeldBack {
         }
     }
 
-    /// How long something older may still come; `None` when nothing is held.
+    /// How long something older may still come; `None` if nothing is held.
     pub(super) fn patience(&self) -> Option<Duration> {
         let came = self.came.filter(|_| !self.held.is_empty())?;
         Some(QUIET.saturating_sub(came.elapsed()))
     }
 
-    /// All that is held.
+    /// Everything that is held.
     pub(super) fn release(&mut self) -> VecDeque<Notice> {
         self.messages = 0;
         std::mem::take(&mut self.held)

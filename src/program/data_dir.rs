@@ -15,19 +15,19 @@ use crate::sys::files::{make_private_folder, private, sync_folder};
 
 /// The seed of the identity, as 64 hex digits and a line feed.
 const IDENTITY: &str = "identity";
-/// What tokens of pages are made with, in the same form.
+/// The secret for making the pages' tokens, in the same form.
 const PAGE_SECRET: &str = "page-secret";
-/// Held with a lock while a program runs.
+/// Locked while a program runs.
 const LOCK: &str = "lock";
 
-/// An identity for this run, and what holds the directory for it.
+/// An identity for this run, and the lock that reserves the directory for it.
 #[derive(Debug)]
 pub struct HeldIdentity {
     /// The identity.
     pub identity: Identity,
-    /// It ends with this run, for this reason.
+    /// Why it ends with this run, if it does.
     pub temporary: Option<String>,
-    /// Where what is kept lies; `None` for a temporary identity.
+    /// The directory of what is kept; `None` for a temporary identity.
     path: Option<PathBuf>,
     /// Released when dropped; `None` for a temporary identity.
     _lock: Option<File>,
@@ -39,7 +39,7 @@ impl HeldIdentity {
         Self { identity: Identity::generate(), temporary, path: None, _lock: None }
     }
 
-    /// What tokens of pages are made with, made now if need be; `None` when nothing is kept.
+    /// The secret for making the pages' tokens, created if missing; `None` if nothing is kept.
     ///
     /// # Errors
     /// `data_dir_not_writable`, with the path and what to do.
@@ -50,10 +50,10 @@ impl HeldIdentity {
     }
 }
 
-/// Opens the data directory, making it and an identity if need be; `None` is `--ephemeral`.
+/// Opens the data directory, creating it and an identity if missing; `None` is `--ephemeral`.
 ///
-/// A default directory that another klatch uses gives a temporary identity; one that a person
-/// chose is an error then.
+/// If another klatch uses it, a default directory gives a temporary identity, and one that a person
+/// chose is an error.
 ///
 /// # Errors
 /// `data_dir_in_use` and `data_dir_not_writable`, with the path and what to do.
@@ -85,7 +85,7 @@ fn not_writable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Code::DataDirNotWritable, text)
 }
 
-/// `None` when another program holds it.
+/// `None` if another program holds it.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     make_private_folder(path)?;
     let mut options = OpenOptions::new();
@@ -121,7 +121,7 @@ fn read(file: File, path: &Path) -> io::Result<[u8; 32]> {
     Ok(seed)
 }
 
-/// Writes a new secret so that it is there whole or not at all.
+/// Writes a new secret, so that the file is there completely or not at all.
 fn make(path: &Path, seed: [u8; 32]) -> io::Result<[u8; 32]> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".secret-").tempfile_in(dir)?;

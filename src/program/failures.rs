@@ -7,16 +7,16 @@ use std::sync::{Mutex, PoisonError};
 use super::output::Output;
 use crate::router::notice::{Code, Failure, Notice};
 
-/// Lines whose commands have not ended; of more the oldest are forgotten.
+/// Most lines remembered whose commands have not ended; then the oldest are forgotten.
 const SENTENCES_MAX: usize = 256;
 
 /// Whether any command of this program failed.
 #[derive(Debug)]
 pub(super) struct Failures {
     any: AtomicBool,
-    /// Failures count; otherwise a person saw them.
+    /// Whether failures count; otherwise a person saw them.
     counts: bool,
-    /// Lines that are commands and might be sentences.
+    /// Lines that are commands but might be sentences.
     sentences: Mutex<BTreeSet<u64>>,
 }
 
@@ -26,7 +26,7 @@ impl Failures {
         Self { any: AtomicBool::new(false), counts, sentences: Mutex::default() }
     }
 
-    /// Prints a failure of the command that line `line` gave (0: the command line) and notes it.
+    /// Prints and records a failure of the command on line `line` (0: the command line).
     pub(super) fn say(
         &self,
         output: &Output,
@@ -38,7 +38,7 @@ impl Failures {
         output.print(&error(line, command, self.hinted(line, command, failure)));
     }
 
-    /// The text after this line's command may fit nothing because it is a sentence.
+    /// The text after this line's command may match nothing because it is a sentence.
     pub(super) fn note_sentence(&self, line: u64) {
         let mut lines = self.sentences.lock().unwrap_or_else(PoisonError::into_inner);
         lines.insert(line);
@@ -47,7 +47,7 @@ impl Failures {
         }
     }
 
-    /// The failure of the command of this line, with what else the line may have meant.
+    /// The failure of this line's command, with what else the line may have meant.
     pub(super) fn hinted(&self, line: u64, command: Option<&str>, mut failure: Failure) -> Failure {
         let mut lines = self.sentences.lock().unwrap_or_else(PoisonError::into_inner);
         let fits_nothing = matches!(
@@ -65,17 +65,17 @@ impl Failures {
         failure
     }
 
-    /// Notes a failure that is printed elsewhere.
+    /// Records a failure that is printed elsewhere.
     pub(super) fn note(&self) {
         self.any.fetch_or(self.counts, Ordering::SeqCst);
     }
 
-    /// Notes a failure that always counts.
+    /// Records a failure that always counts.
     pub(super) fn note_in_any_case(&self) {
         self.any.store(true, Ordering::SeqCst);
     }
 
-    /// Whether there was one.
+    /// Whether any was recorded.
     pub(super) fn any(&self) -> bool {
         self.any.load(Ordering::SeqCst)
     }

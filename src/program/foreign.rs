@@ -1,4 +1,4 @@
-//! The contents of files and sockets of the data directory, for tests that feed the program's
+//! The contents of the data directory's files and sockets, for tests that give the program's
 //! parsers what no klatch wrote.
 
 use std::collections::BTreeMap;
@@ -7,23 +7,23 @@ use std::io;
 use super::{job, verified};
 use crate::router::ids::MemberId;
 
-/// Reads who was verified in earlier runs.
+/// Reads which members were verified in earlier runs.
 ///
 /// # Errors
-/// None for what lies in memory.
+/// None for bytes in memory.
 pub fn verified(file: &[u8]) -> io::Result<BTreeMap<MemberId, String>> {
     verified::read(file)
 }
 
-/// Takes a frame of a job from the beginning of `bytes`: its kind, and what is in it.
+/// Takes a job's frame from the beginning of `bytes`: its kind and its content.
 ///
 /// # Errors
-/// `InvalidData` and `UnexpectedEof` for what is no frame.
+/// `InvalidData` and `UnexpectedEof` if it is not a frame.
 pub fn frame(bytes: &mut &[u8]) -> io::Result<Option<(u8, Vec<u8>)>> {
     job::frame(bytes)
 }
 
-/// The request of a job as it is understood, in JSON again.
+/// A job's request as it was understood, as JSON again.
 #[must_use]
 pub fn request(json: &[u8]) -> Option<String> {
     job::request(json)

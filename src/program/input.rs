@@ -32,13 +32,13 @@ use crate::ui::terminal::{answer_from_file, answer_from_lines, answer_from_termi
 /// Notices that may wait for the printer while stdin is still read.
 const LAG: u64 = 512;
 
-/// How long a person who quits sees no prompt: by then klatch leaves, or asks whether it shall.
+/// How long a person who quits sees no prompt: by then klatch leaves, or asks whether to.
 const LEAVING: Duration = Duration::from_millis(500);
 
-/// A person sees no prompt while the answer to a command may be here that soon.
+/// A person sees no prompt while the answer to a command may come this soon.
 const SOON: Duration = Duration::from_millis(100);
 
-/// No command is waited for.
+/// No command is awaited.
 pub(super) const NOBODY: u64 = u64::MAX;
 
 /// Where lines come from.
@@ -51,28 +51,28 @@ pub(super) enum Source<R> {
 
 /// Stdin as a face of the node.
 pub(super) struct Stdin<R> {
-    /// Its lines.
+    /// Where its lines come from.
     pub(super) source: Source<R>,
-    /// How many of them were read, answers to questions among them.
+    /// How many lines were read, including answers to questions.
     pub(super) number: u64,
     /// A person types, and is asked for passwords on the terminal.
     pub(super) interactive: bool,
-    /// A person was asked for a password, and what followed from the answer was not what they
-    /// hoped for: what they type next may be a password again.
+    /// A person was asked for a password, and the result was not what they hoped for: what they
+    /// type next may be a password again.
     pub(super) confirm_next: bool,
-    /// A password that klatch made up, and that a person took: told once it holds.
+    /// A password that klatch made up and a person accepted: shown once it is in force.
     pub(super) taken: Option<Password>,
-    /// Answers password questions, in place of lines.
+    /// Answers password questions instead of lines.
     pub(super) password_file: Option<PathBuf>,
     /// Where commands go.
     pub(super) handle: Handle,
     /// This face.
     pub(super) face: FaceId,
-    /// Answers to the command that is waited for.
+    /// Answers to the awaited command.
     pub(super) answers: Receiver<Answer>,
-    /// Ctrl-C while a command is waited for.
+    /// Ctrl-C while a command is awaited.
     pub(super) interrupts: Receiver<()>,
-    /// The same as a key.
+    /// The same, as a key.
     pub(super) interrupt: Sender<()>,
     /// The line of that command, or [`NOBODY`].
     pub(super) awaited: Arc<AtomicU64>,
@@ -80,32 +80,32 @@ pub(super) struct Stdin<R> {
     pub(super) feed: Feed,
     /// Where answers are printed.
     pub(super) output: Arc<Output>,
-    /// Notes failed commands.
+    /// Records failed commands.
     pub(super) failures: Arc<Failures>,
     /// The browser's side.
     pub(super) pages: Arc<Pages>,
-    /// Where paths begin that are not whole; empty: where this program was started.
+    /// Where relative paths begin; empty: where this program was started.
     pub(super) folder: PathBuf,
     /// The program runs anyway and is in its room: what is done here ends without it.
     pub(super) job: bool,
-    /// What the command that is waited for has told.
+    /// What the awaited command has reported.
     pub(super) told: Option<Notice>,
-    /// A one-shot ends then.
+    /// When a one-shot gives up.
     pub(super) deadline: Option<Instant>,
-    /// Folders that go with the program.
+    /// Folders that are removed with the program.
     pub(super) kept: Arc<Mutex<Vec<TempDir>>>,
-    /// How reading goes on.
+    /// Shows how reading goes on.
     pub(super) pulse: Arc<Pulse>,
 }
 
-/// Counts where a thread begins and ends to read a line: odd while it reads.
+/// Counts each start and end of reading a line: odd while a thread reads.
 #[derive(Debug, Default)]
 pub(super) struct Pulse(AtomicU64);
 
 impl Pulse {
-    /// No more lines are read.
+    /// No more lines will be read.
     const ENDED: u64 = u64::MAX;
-    /// A reader that is given a line takes it sooner.
+    /// If there is a line, its reader takes it sooner than this.
     const QUIET: Duration = Duration::from_millis(200);
 
     fn beat(&self) {
@@ -116,13 +116,13 @@ impl Pulse {
         self.0.store(Self::ENDED, Ordering::SeqCst);
     }
 
-    /// Waits until stdin has ended, or its reader finds nothing in it for a while.
+    /// Waits until stdin has ended, or has had nothing to read for a while.
     pub(super) fn wait_idle(&self) {
         loop {
             let before = self.0.load(Ordering::SeqCst);
             std::thread::sleep(Self::QUIET);
             let reads = before % 2 == 1 && self.0.load(Ordering::SeqCst) == before;
-            // A stream that cannot tell has nothing.
+            // A stream that cannot tell counts as empty.
             let nothing = waiting_bytes_of_stdin() == 0;
             if before == Self::ENDED || reads && nothing {
                 return;
@@ -134,14 +134,14 @@ impl Pulse {
 /// How stdin ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InputEnded {
-    /// No more lines.
+    /// There are no more lines.
     Stdin,
     /// The node is ending.
     Node,
 }
 
 impl<R: BufRead> Stdin<R> {
-    /// Gives the commands of the command line, then those of stdin until it ends.
+    /// Gives the command line's commands, then those from stdin until it ends.
     pub(super) fn run(&mut self, first: Vec<Command>) -> InputEnded {
         // `started` comes before every answer.
         self.output.wait_for(1);
@@ -151,7 +151,7 @@ impl<R: BufRead> Stdin<R> {
             }
         }
         loop {
-            // While the printer lags, nothing is read, so that no answer is lost.
+            // While the printer lags behind, nothing is read, so that no answer is lost.
             self.output.wait_for(self.feed.position().saturating_sub(LAG));
             self.pulse.beat();
             let input = self.next_input();
@@ -166,7 +166,7 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// The next line and what it means; `None` when there will be no more.
+    /// The next line and its meaning; `None` when there will be no more.
     fn next_input(&mut self) -> Option<Result<Input, Failure>> {
         let mut sentence = false;
         let input = match &mut self.source {
@@ -219,7 +219,7 @@ impl<R: BufRead> Stdin<R> {
                         parse(&line)
                     }
                     Some(Doubt::Say(_)) => {
-                        // Once is enough to be asked.
+                        // One question is enough.
                         self.confirm_next = false;
                         message(&line)
                     }
@@ -302,13 +302,13 @@ impl<R: BufRead> Stdin<R> {
         Ok(())
     }
 
-    /// In browser mode: prints the page's address, and opens the browser at another.
+    /// In browser mode: prints the page's address, and opens the browser at another one.
     pub(super) fn show_page(&self) {
         if !self.pages.is_started() {
             return;
         }
         if let Ok(url) = self.pages.address() {
-            // `started` is the first notice of all.
+            // `started` is always the first notice.
             self.output.print_after(1, &Notice::Bridge { url });
         }
         if let Err(failure) = self.pages.open_browser() {
@@ -328,8 +328,8 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// Gives a command and, unless a person goes on typing, waits until it ends; whether it failed
-    /// as far as is known.
+    /// Gives a command and, unless a person keeps typing, waits until it ends; returns whether it
+    /// failed as far as known.
     pub(super) fn give(
         &mut self,
         line: u64,
@@ -337,14 +337,14 @@ impl<R: BufRead> Stdin<R> {
         go_on: bool,
     ) -> Result<bool, Stopped> {
         let word = command.word();
-        // An interrupt of an earlier command means nothing to this one.
+        // An interrupt meant for an earlier command does not affect this one.
         let _ = self.interrupts.try_recv();
         self.awaited.store(if go_on { NOBODY } else { line }, Ordering::SeqCst);
         self.handle.command(self.face, line, command)?;
         if go_on {
             return Ok(true);
         }
-        // A wait has an end of its own, and what it waited for in vain to tell.
+        // A wait has its own end, and reports itself what it waited for in vain.
         let timed = matches!(word, "send" | "download" | "say" | "password" | "invite");
         let over = self.deadline.filter(|_| timed).map_or_else(never, at);
         self.told = None;
@@ -368,14 +368,14 @@ impl<R: BufRead> Stdin<R> {
                     self.awaited.store(NOBODY, Ordering::SeqCst);
                     let text = format!("{word} continues in the background");
                     self.output.print(&Notice::Remark { text });
-                    // The question that showed it is gone, and it may still come to hold.
+                    // The question that showed it is gone, and it may still come into force.
                     self.tell_taken(true);
                     return Ok(false);
                 }
             };
             match answer {
-                // An answer to a command that was waited for until Ctrl-C came, or to the end that
-                // a signal wants.
+                // An answer to an earlier command, awaited until Ctrl-C came, or to the end that a
+                // signal wants.
                 Answer::Reply { line: of, command, .. } if (of, command) != (line, word) => {}
                 Answer::Told { notice, .. } => self.told = Some(notice),
                 Answer::Overview { .. } => {}
@@ -403,20 +403,20 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// Lets a person type on until there is an answer, or an interrupt.
+    /// Lets a person keep typing until there is an answer or an interrupt.
     fn type_ahead(&mut self, word: &str) {
         let Source::Live(live) = &mut self.source else { return };
-        // Most answers are here before anybody sees a prompt.
+        // Most answers come before anybody sees a prompt.
         let (answers, interrupts) = (self.answers.clone(), self.interrupts.clone());
         let over = move || !(answers.is_empty() && interrupts.is_empty());
         let soon = Instant::now() + SOON;
         while !over() && Instant::now() < soon {
             std::thread::sleep(SOON / 20);
         }
-        // A line typed after a question for a password may be one more try.
+        // A line typed after a question for a password may be another try.
         let secret = word == "password" || self.confirm_next;
         if !over() && !live.type_ahead(secret, over) {
-            // One that is on its way already will do.
+            // One that is under way already will do.
             let _ = self.interrupt.try_send(());
         }
     }
@@ -438,7 +438,7 @@ impl<R: BufRead> Stdin<R> {
         answer.map_err(|failure| self.failures.say(&self.output, line, None, failure)).ok()
     }
 
-    /// The password of somebody else's room; `None` where nobody is to be asked again.
+    /// The password of somebody else's room; `None` if nobody should be asked again.
     fn ask_of(
         &mut self,
         address: &str,
@@ -459,8 +459,8 @@ impl<R: BufRead> Stdin<R> {
         Some(self.answer_that_fits(&prompt, address, after, read_password))
     }
 
-    /// Asks once more where what was typed cannot be a password: a person would type it again, and
-    /// the room would read it. An empty answer gives up.
+    /// Asks again if the answer cannot be a password: otherwise a person would retype it, and the
+    /// room would read it. An empty answer gives up.
     fn answer_that_fits<T>(
         &mut self,
         prompt: &str,
@@ -482,8 +482,8 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// A new password of one's own room. A person may take the one that is offered, which is shown
-    /// so that it can be passed on; a script has to bring its own.
+    /// A new password for one's own room. A person may take the suggested one, which is shown so
+    /// that it can be passed on; a script must bring its own.
     fn ask_new(&mut self, after: u64) -> Result<NewPassword, Failure> {
         if let Some(file) = &self.password_file {
             return read_new_password(&answer_from_file(file)?);
@@ -497,14 +497,14 @@ impl<R: BufRead> Stdin<R> {
                 return Ok(NewPassword::Set(offered));
             }
             match read_new_password(&text) {
-                // Again: a person would type it once more, and the room would read it.
+                // Asks again: otherwise a person would retype it, and the room would read it.
                 Err(failure) if self.interactive => self.output.print(&error(0, None, failure)),
                 result => return result,
             }
         }
     }
 
-    /// A line typed without echo, or the next line of a pipe.
+    /// A line typed without echo, or the next line from a pipe.
     fn answer(&mut self, prompt: &str, address: &str, after: u64) -> Result<String, Failure> {
         self.confirm_next = self.interactive;
         match &mut self.source {
@@ -522,7 +522,7 @@ impl<R: BufRead> Stdin<R> {
         }
     }
 
-    /// A person who took the password that was offered needs to see it, to pass it on.
+    /// A person who took the suggested password needs to see it, to pass it on.
     fn tell_taken(&mut self, holds: bool) {
         if let Some(password) = self.taken.take().filter(|_| holds) {
             let text = format!("the password is {}: pass it on", password.expose());
@@ -535,9 +535,9 @@ fn is_message(input: &Result<Input, Failure>) -> bool {
     matches!(input, Ok(Input::Command(Command::Say { .. })))
 }
 
-/// Whether a line may do what it says. After a password that was refused, or not given, a message
-/// may be the password once more, typed where the question is expected, and so may one that was
-/// typed before the question (`this_one`): the room gets it only if the person says so.
+/// Whether a line may do what it says. After a password was refused or not given, a message may be
+/// the password again, typed where the question was expected, and so may one that was typed before
+/// the question (`this_one`): the room gets it only if the person agrees.
 fn confirm_send(
     (confirm_next, this_one): (&mut bool, bool),
     live: &mut LiveInput,
@@ -559,9 +559,9 @@ fn is_sure(live: &mut LiveInput, doubt: &Doubt, line: &str) -> bool {
     live.confirm(&format!("* {}: {}", doubt.about(line), doubt.question()))
 }
 
-/// A line that was typed at a live terminal: commands are shown again, without their secrets, and
-/// messages by the notice that they were said; all but secrets are remembered, and nothing on disk
-/// that may be one.
+/// Shows and remembers a line typed at a live terminal. Commands are shown without their secrets,
+/// and messages by the notice that they were said; everything but secrets is remembered, and on
+/// disk nothing that may be one.
 fn note_line(
     live: &mut LiveInput,
     output: &Output,
@@ -583,7 +583,7 @@ fn note_line(
     }
 }
 
-/// Whether a command may ask something, which a person then answers instead of typing a line.
+/// Whether a command may ask something, so that a person answers instead of typing a line.
 fn asks_something(command: &Command) -> bool {
     matches!(
         command,

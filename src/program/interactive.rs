@@ -31,25 +31,25 @@ use crate::ui::notice::{Style, error_line};
 
 /// How long the end waits for a slow reader of stdout.
 const LAST_LINES: Duration = Duration::from_secs(2);
-/// Messages from before that a person sees unless told otherwise.
+/// How many earlier messages a person sees, unless told otherwise.
 const BACKLOG: usize = 20;
 
-/// Kept from run to run.
+/// What is kept from run to run.
 #[derive(Debug)]
 pub(super) struct RunState {
-    /// The data directory, if this run's identity is its own.
+    /// The data directory, unless this run's identity is temporary.
     pub(super) dir: Option<PathBuf>,
     /// Identities that the person has verified.
     pub(super) memory: Memory,
-    /// What people are to know from the start.
+    /// What people should know from the start.
     pub(super) remarks: Vec<String>,
-    /// Where jobs come in, if this klatch takes any.
+    /// The socket for jobs, if this klatch takes any.
     pub(super) jobs: Option<job::JobListener>,
 }
 
 type StdinSource = Source<io::BufReader<io::Stdin>>;
 
-/// Serves the terminal until the node has ended; gives the exit code.
+/// Serves the terminal until the node has ended; returns the exit code.
 pub(super) fn run_interactive(
     node: Node,
     settings: &Settings,
@@ -57,7 +57,7 @@ pub(super) fn run_interactive(
     (first, style, target): (Vec<Command>, Style, SaveTarget),
     (kept, pages): (RunState, Arc<Pages>),
 ) -> u8 {
-    // A person sees what fails, and mistypes things.
+    // A person sees what fails, and makes typing mistakes.
     let failures =
         Arc::new(Failures::new(settings.one_shot.is_some() || !is_interactive(settings)));
     let ending = Ending {
@@ -68,14 +68,14 @@ pub(super) fn run_interactive(
     let quit = {
         let handle = node.handle().clone();
         move || {
-            // A node that has ended already need not be told.
+            // It may have ended already.
             let _ = handle.end();
         }
     };
     let (interrupt, interrupts) = bounded(1);
     let awaited = Arc::new(AtomicU64::new(NOBODY));
     let tty = Arc::new(OnceLock::<Tty>::new());
-    // Before klatch shows anything: people who see it may send a signal.
+    // Before klatch shows anything: somebody who sees it may send a signal.
     let signals = {
         let (tty, awaited) = (Arc::clone(&tty), Arc::clone(&awaited));
         let on_tty = |act: fn(&Tty)| {
@@ -115,7 +115,7 @@ pub(super) fn run_interactive(
     let (stdin, answers) = seat.take(source);
     let stdin = Stdin {
         interactive: is_interactive(settings),
-        // The answer to the question of the start was a line as well.
+        // The answer to the question at the start was a line, too.
         number: u64::from(settings.ui.is_none()),
         password_file: settings.password_file.clone(),
         interrupt,
@@ -174,7 +174,7 @@ pub(super) fn run_interactive(
             answers.output.wait_ended(LAST_LINES);
             answers.output.print(&Notice::Stopped { exit_code });
             answers.output.close();
-            // The client that waited for it may have gone.
+            // The client that was waiting for it may be gone.
             let _ = last.send(exit_code);
         })
     };
@@ -188,8 +188,8 @@ pub(super) fn run_interactive(
     let node_code = node.wait_stopped();
     pages.stop();
     drop(jobs);
-    // Nothing from here on touches stdout, which nobody may be reading: that holds up the threads
-    // that print, and must not hold up the end.
+    // Nothing from here on touches stdout: if nobody reads it, that blocks the printing threads,
+    // and must not block the end.
     let _ = end.send(node_code);
     let code = said.recv_timeout(LAST_LINES);
     if let Some(tty) = tty.get() {
@@ -211,17 +211,17 @@ struct Broken {
 impl Broken {
     fn tell(&self, failure: &Failure, live: bool) {
         self.failures.note_in_any_case();
-        // Where errors cannot be written there is nobody to tell.
+        // If errors cannot be written there is nobody to tell.
         let _ = writeln!(io::stderr(), "{}", error_line(failure, &Style::plain()));
         let (handle, face) = (self.handle.clone(), self.face);
         if live {
-            // The terminal is gone, and who sat there with it.
+            // The terminal is gone, and so is whoever used it.
             let _ = handle.end();
         } else if !self.one_shot {
             let pulse = Arc::clone(&self.pulse);
             let end = move || {
                 pulse.wait_idle();
-                // A node that has ended already need not be told.
+                // It may have ended already.
                 let _ = handle.command(face, 0, Command::EndOfInput);
             };
             if let Err(error) = thread::spawn_exempt("last lines", end) {
@@ -232,11 +232,11 @@ impl Broken {
     }
 }
 
-/// The exit code follows from this.
+/// What the exit code depends on.
 #[derive(Debug, Clone)]
 struct Ending {
     failures: Arc<Failures>,
-    /// Whether a one-shot has done everything; false for anything else.
+    /// Whether a one-shot has done everything; otherwise false.
     done: Arc<AtomicBool>,
 }
 
@@ -250,13 +250,12 @@ impl Ending {
     }
 }
 
-/// Whether a person types.
+/// Whether a person is typing.
 fn is_interactive(settings: &Settings) -> bool {
     io::stdin().is_terminal() && !settings.json
 }
 
-/// A live terminal, kept in `tty`, where there is one and colours are welcome; otherwise plain
-/// lines.
+/// A live terminal, kept in `tty`, if there is one and colours are allowed; otherwise plain lines.
 fn source(
     settings: &Settings,
     output: &Output,
@@ -288,12 +287,12 @@ fn source(
     Source::Stream(lines)
 }
 
-/// Ctrl-C at a live terminal while a command is waited for ends only the waiting.
+/// At a live terminal, Ctrl-C while a command is awaited ends only the waiting.
 fn is_taken(interrupt: &Sender<()>, awaited: &AtomicU64) -> bool {
     awaited.load(Ordering::SeqCst) != NOBODY && interrupt.try_send(()).is_ok()
 }
 
-/// A panic of the thread that reads must not leave a klatch that nobody can talk to.
+/// If the reading thread panics, it must not leave a klatch that nobody can talk to.
 struct QuitOnPanic<Q: Fn()>(Q);
 
 impl<Q: Fn()> Drop for QuitOnPanic<Q> {
@@ -313,18 +312,18 @@ fn read_commands<R: io::BufRead>(
     let (face, interactive) = (stdin.face, stdin.interactive);
     let live = matches!(stdin.source, Source::Live(..));
     stdin.show_page();
-    // At a live terminal there is a key for leaving, whatever the options say.
+    // A live terminal has a key for leaving, whatever the options say.
     if stdin.run(first) == InputEnded::Node || stay && !live {
         return;
     }
     let last = match (live, interactive) {
-        // The terminal is gone, and who sat there with it.
+        // The terminal is gone, and so is whoever used it.
         (true, _) => Command::Quit(LeaveWhen::Now),
-        // Who typed Ctrl-D can be asked nothing any more.
+        // Somebody who typed Ctrl-D cannot be asked any more.
         (false, true) => Command::Quit(LeaveWhen::Served),
         (false, false) => Command::EndOfInput,
     };
-    // A node that has ended already need not be told.
+    // It may have ended already.
     let _ = handle.command(face, 0, last);
 }
 
@@ -338,7 +337,7 @@ fn run_one_shot<R: io::BufRead>(
     let Ok(did) = stdin.run_one_shot(first, one_shot, target, stay) else { return };
     done.store(did.all, Ordering::SeqCst);
     if !(stay && did.serves) {
-        // A node that has ended already need not be told.
+        // It may have ended already.
         let _ = handle.command(face, 0, Command::EndOfInput);
     }
 }

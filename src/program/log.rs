@@ -9,10 +9,10 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Says what is logged: a level, or several `module=level`, separated by commas.
+/// Selects what is logged: a level, or several `module=level`, separated by commas.
 const VARIABLE: &str = "KLATCH_LOG";
 
-/// Begins to log; a second call in one process changes nothing.
+/// Starts logging; a second call in one process changes nothing.
 pub(super) fn begin<W>(verbose: bool, writer: W)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -26,7 +26,7 @@ where
     let lines =
         tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false).without_time();
     let lines = lines.with_target(asked.is_some());
-    // One that is there already stays.
+    // If a log was started before, it stays.
     let begun = tracing_subscriber::registry().with(targets).with(lines).try_init();
     if begun.is_ok() && wrong {
         tracing::error!(

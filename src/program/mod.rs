@@ -87,10 +87,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 fn printed(done: io::Result<()>, code: u8) -> u8 {
     match done {
         Ok(()) => code,
-        // A reader that stopped has what it wanted.
+        // A reader that has stopped got what it wanted.
         Err(error) if is_gone(&error) => code,
         Err(error) => {
-            // Where that cannot be said there is nobody to tell.
+            // If this cannot be printed either, there is nobody to tell.
             let line = error_line(&output::failed(&error), &Style::plain());
             let _ = writeln!(io::stderr(), "{line}");
             OUTPUT_FAILED
@@ -98,7 +98,7 @@ fn printed(done: io::Result<()>, code: u8) -> u8 {
     }
 }
 
-/// Output to a terminal depends on what it can do; anything else gets text alone.
+/// Output to a terminal depends on its abilities; anything else gets only text.
 fn style(options: &Options) -> Style {
     let terminal = io::stdout().is_terminal();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -110,7 +110,7 @@ fn style(options: &Options) -> Style {
         color,
         color_errors,
         timestamps,
-        // Times are in the zone of the system, whichever that is then.
+        // Times are in the system's time zone when they are shown.
         offset: if timestamps { None } else { Style::plain().offset },
         verbose: options.verbose,
         ..Style::plain()
@@ -205,14 +205,14 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     let open = || "the room is open: --password-file answers questions only, --lock closes it";
     let mut remarks: Vec<_> =
         made.or_else(|| unused.then(|| open().to_owned())).into_iter().collect();
-    // Before the node: as soon as it is seen to run, there may be jobs for it.
+    // Before the node, because there may be jobs as soon as it is seen to run.
     let takes_jobs = kept_dir.as_ref().filter(|_| settings.one_shot.is_none());
     let jobs =
         takes_jobs.map(|dir| job::JobListener::open(dir)).transpose().unwrap_or_else(|error| {
             remarks.push(format!("klatch send, get and say cannot act in this klatch: {error}"));
             None
         });
-    // Before the node: who cannot have the page that was asked for has met nobody yet.
+    // Before the node: if the requested page is not possible, nobody has been met yet.
     let listener =
         (ui == UiChoice::Browser).then(|| BridgeListener::bind(&settings.bridge)).transpose();
     let listener = listener.map_err(could_not)?;
@@ -244,7 +244,7 @@ fn start(options: Options, output: &Arc<Output>, style: Style) -> Result<u8, (u8
     Ok(interactive::run_interactive(node, &settings, output, (first, style, target), (kept, pages)))
 }
 
-/// What is wrong with a place, and what the person may have meant.
+/// What is wrong with a place, with what the person may have meant.
 fn meant(place: &str, failure: Failure) -> Failure {
     let first = place.split_whitespace().next().unwrap_or_default();
     match nearest(first, ["send", "get", "say"]) {
@@ -256,8 +256,8 @@ fn meant(place: &str, failure: Failure) -> Failure {
     }
 }
 
-/// Makes the folder for downloads if it is missing, and says so. A folder around it that is missing
-/// as well is more likely a slip, or a disk that is not there.
+/// Makes the downloads folder if it is missing, and reports that. If its parent is missing too,
+/// that is more likely a slip, or a missing disk.
 fn make_downloads(folder: &Path) -> Result<Option<String>, Failure> {
     let shown = Untrusted::new(folder.to_string_lossy()).line();
     let failed = |error: io::Error| {

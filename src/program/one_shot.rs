@@ -1,5 +1,5 @@
 //! One-shots: `send`, `get` and `say` start with the commands of the command line, do one thing,
-//! and exit. Each step is a command of the room like any other; none is read from stdin.
+//! and exit. Each step is an ordinary command of the room; none is read from stdin.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -23,13 +23,13 @@ use crate::router::text::{Untrusted, is_glob};
 use crate::ui::command::{Input, message};
 use crate::ui::line_reader::Line;
 
-/// What finding somebody or something may take unless told otherwise.
+/// How long finding somebody or something may take, unless told otherwise.
 const FINDING: Duration = Duration::from_secs(60);
-/// Nothing else is limited unless told otherwise.
+/// Nothing else has a limit, unless told otherwise.
 const NO_LIMIT_MS: u64 = u64::MAX;
-/// Under this name stdin is offered unless told otherwise.
+/// The name under which stdin is offered, unless told otherwise.
 const STDIN_NAME: &str = "stdin";
-/// A file for stdout has this name until then.
+/// The temporary name of a file that goes to stdout.
 const PASSING_NAME: &str = "content";
 
 /// Where downloads of a `get` go.
@@ -37,17 +37,17 @@ const PASSING_NAME: &str = "content";
 pub(super) enum SaveTarget {
     /// Into this folder.
     Folder(PathBuf),
-    /// Into this file, which is not there yet.
+    /// Into this new file.
     File(PathBuf, String),
-    /// To stdout, by way of this folder.
+    /// To stdout, through this folder.
     Stdout(TempDir),
 }
 
 impl SaveTarget {
-    /// What `--output` means, with the folder that holds without it.
+    /// What `--output` means; without it, `downloads` is used.
     ///
     /// # Errors
-    /// When a file of that name is there, or there is no room for what is to go to stdout.
+    /// When a file of that name exists, or nothing for stdout can be stored temporarily.
     pub(super) fn of(task: &Task, downloads: &Path) -> Result<Self, Failure> {
         let Task::Get { output: Some(output), skip_existing, .. } = task else {
             return Ok(Self::Folder(downloads.to_owned()));
@@ -93,12 +93,12 @@ impl TimeLeft {
         self.0.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// Milliseconds for finding somebody or something.
+    /// Milliseconds left for finding somebody or something.
     fn finding_ms(self) -> u64 {
         millis(self.left().unwrap_or(FINDING))
     }
 
-    /// Milliseconds for everything else.
+    /// Milliseconds left for everything else.
     fn rest_ms(self) -> u64 {
         self.left().map_or(NO_LIMIT_MS, millis)
     }
@@ -108,18 +108,18 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(NO_LIMIT_MS)
 }
 
-/// What became of a one-shot.
+/// The result of a one-shot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct OneShotEnd {
-    /// All that was named is done.
+    /// Everything that was named is done.
     pub(super) all: bool,
-    /// There is something here to go on serving.
+    /// There is something here to keep serving.
     pub(super) serves: bool,
 }
 
 impl<R: BufRead> Stdin<R> {
-    /// Gives the commands of the command line, then does what the one-shot is about; whether all of
-    /// it was done. A step that fails ends those that follow from it.
+    /// Gives the command line's commands, then carries out the one-shot's task; returns whether all
+    /// of it was done. A step that fails cancels those that depend on it.
     pub(super) fn run_one_shot(
         &mut self,
         first: Vec<Command>,
@@ -205,7 +205,7 @@ impl<R: BufRead> Stdin<R> {
         Ok(OneShotEnd { all, serves: true })
     }
 
-    /// Stdin as a file, in a folder that goes with the program.
+    /// Stores stdin as a file, in a folder that is removed with the program.
     fn spool(&mut self) -> Result<Result<PathBuf, Failure>, Stopped> {
         let Source::Stream(lines) = &mut self.source else { return Err(Stopped) };
         let mut read = || {
@@ -265,7 +265,7 @@ impl<R: BufRead> Stdin<R> {
         Ok(done)
     }
 
-    /// Fetches one file; whether all of that went well, and whether the file is here.
+    /// Fetches one file; returns whether all of that succeeded, and whether the file is here.
     fn fetch_one(
         &mut self,
         row: &FileLine,
@@ -275,7 +275,7 @@ impl<R: BufRead> Stdin<R> {
     ) -> Result<(bool, bool), Stopped> {
         let plain = safe_name(row.file.name.raw());
         let (save, there) = match target {
-            // A file that is to be found again next time has the name it is looked for by.
+            // A file that should be found again next time gets the name that is then searched for.
             SaveTarget::Folder(folder) if single || skip_existing => {
                 (SaveAs::Plain, folder.join(&plain))
             }
@@ -345,7 +345,7 @@ impl<R: BufRead> Stdin<R> {
         Ok(OneShotEnd { all, serves: false })
     }
 
-    /// Says one text; whether that went well, and whether it was said.
+    /// Says one text; returns whether all of that succeeded, and whether it was said.
     fn say_one(&mut self, input: Result<Input, Failure>) -> Result<(bool, bool), Stopped> {
         match input {
             Ok(Input::Command(say)) => {
@@ -364,7 +364,7 @@ impl<R: BufRead> Stdin<R> {
     fn pass_on(&self, path: &Path) -> Result<(), Failure> {
         let passed = File::open(path).and_then(|mut file| self.output.copy(&mut file));
         passed.map_err(|error| failed(&error))?;
-        // A file that cannot be removed goes with its folder.
+        // If the file cannot be removed, it goes with its folder.
         let _ = std::fs::remove_file(path);
         Ok(())
     }
@@ -373,16 +373,16 @@ impl<R: BufRead> Stdin<R> {
         self.failures.say(&self.output, 0, Some(command), failure);
     }
 
-    /// Says what went wrong, if anything did.
+    /// Reports what went wrong, if anything did.
     fn or_say<T>(&mut self, result: Result<T, Failure>, command: &'static str) -> Option<T> {
         result.map_err(|failure| self.fail(command, failure)).ok()
     }
 }
 
-/// The files to fetch of those that a word means, each with the word by which the room knows it:
-/// everything without a word, all that fits a glob, one file otherwise.
+/// The files to fetch that a word means, each with the word by which the room knows it: without a
+/// word everything, for a glob all that match, otherwise one file.
 fn wanted(name: Option<&str>, list: Vec<FileLine>) -> Vec<(FileLine, String)> {
-    // By its offer: another one of equal content may call it otherwise.
+    // By its offer: another with equal content may have another name.
     let by_offer = |row: FileLine| (row.clone(), row.id.to_string());
     let files: BTreeSet<_> = list.iter().map(|row| row.file.id).collect();
     if let Some(part) = name.and_then(|name| part_of_folder(name, &list))
@@ -393,7 +393,7 @@ fn wanted(name: Option<&str>, list: Vec<FileLine>) -> Vec<(FileLine, String)> {
     }
     match name.filter(|name| !is_glob(name)) {
         None => list.into_iter().map(by_offer).collect(),
-        // The room says which there are.
+        // The room lists the candidates.
         Some(name) if files.len() > 1 => {
             list.into_iter().take(1).map(|row| (row, name.to_owned())).collect()
         }
@@ -413,8 +413,8 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::ConnectionAborted
 }
 
-/// The files that a path means, which begins in `folder` unless it is whole, each with the name
-/// that it is offered under if that is not its own.
+/// The files that a path means, relative to `folder`, each with the name under which it is offered
+/// if that is not its own.
 fn named(
     folder: &Path,
     path: &Path,

@@ -1,8 +1,8 @@
 //! A page on this disk that sends the browser to klatch.
 //!
-//! Everybody on the computer can read a program's arguments, and the address of the page contains a
-//! code that opens the room. So the browser is started with the name of a file that only this user
-//! can read.
+//! Everybody on the computer can read a program's arguments, and the page's address contains a code
+//! that opens the room. So the browser is started with the name of a file that only this user can
+//! read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,32 +11,31 @@ use std::path::{Path, PathBuf};
 use crate::bridge::temporary::{self, Temporary};
 use crate::sys::files::private;
 
-/// How the name of its folder begins.
+/// Prefix of its folder's name.
 const PREFIX: &str = "klatch-open-";
-/// All that lies in the folder.
+/// The only file in the folder.
 const PAGE: &str = "klatch.html";
-/// How the page begins, whatever it leads to.
+/// How the page begins, whatever its target.
 const HEAD: &str = "<!doctype html>\n<meta charset=\"utf-8\">\n\
                     <meta name=\"referrer\" content=\"no-referrer\">\n\
                     <meta http-equiv=\"refresh\" content=\"0; url=http://";
 
-/// Browsers that lie here see another temporary folder than everybody else, but what is in the home
-/// directory.
+/// Browsers at these paths see a temporary folder of their own, but share the home directory.
 const CONFINED: [&str; 2] = ["/snap/bin/firefox", "/snap/bin/chromium"];
 
-/// Removed when dropped.
+/// The file; removed when dropped.
 #[derive(Debug)]
 pub(super) struct OpenerFile {
     folder: Temporary,
 }
 
 impl OpenerFile {
-    /// Writes the page that leads on to `url`.
+    /// Writes a page that redirects to `url`.
     pub(super) fn new(url: &str) -> io::Result<Self> {
         Self::new_in(&base(), url)
     }
 
-    /// `url` begins with `http://`.
+    /// `url` must begin with `http://`.
     fn new_in(base: &Path, url: &str) -> io::Result<Self> {
         let opener = Self { folder: temporary::make(base, PREFIX)? };
         let mut options = OpenOptions::new();
@@ -50,7 +49,7 @@ impl OpenerFile {
         Ok(opener)
     }
 
-    /// What the browser is to open.
+    /// What the browser should open.
     pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join(PAGE)
     }
@@ -61,12 +60,12 @@ fn base() -> PathBuf {
     std::env::home_dir().filter(|_| confined).unwrap_or_else(std::env::temp_dir)
 }
 
-/// Removes the pages that runs left which were killed.
+/// Removes pages that killed runs left behind.
 pub(super) fn clear_up() {
     temporary::clear(&base(), PREFIX, remove_left);
 }
 
-/// The home directory is the person's: only what holds klatch's page and nothing else is klatch's.
+/// The home directory is the person's: klatch removes only a folder that holds just its page.
 fn remove_left(folder: &Path) -> io::Result<()> {
     let not_ours = || io::Error::other("it is not what klatch makes");
     let page = folder.join(PAGE);
@@ -110,7 +109,7 @@ mod tests {
         let url = "http://127.0.0.1:8765/#code";
         let open = || OpenerFile::new_in(base.path(), url).unwrap();
         let living = open();
-        // As a run leaves it that is killed: the page is there, the lock is gone.
+        // As a killed run leaves it: the page is there, the lock is gone.
         let killed = open();
         let mine = |name: &str, files: &[(&str, &str)]| {
             let folder = base.path().join(name);
@@ -134,7 +133,7 @@ mod tests {
             link(&others[3], &linked);
         }
         temporary::clear(base.path(), PREFIX, remove_left);
-        // Elsewhere no folder is locked, and none taken for one that was left.
+        // Other systems lock no folder, so none is taken for a leftover.
         assert_eq!(left.exists(), !POSIX);
         assert!(living.path().exists() && (!POSIX || linked.is_symlink()));
         for other in &others {

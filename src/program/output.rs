@@ -1,4 +1,4 @@
-//! Prints notices as they come, and answers in their place among them.
+//! Prints notices as they come, and answers in their places among them.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
@@ -20,54 +20,54 @@ use crate::ui::notice::{Format, NoticeOutput as Rendered, Renderer, Style, error
 pub(super) struct Output {
     state: Mutex<OutputState>,
     passed: Condvar,
-    /// Nothing more is to be printed than what is there.
+    /// Whether to print only what is there, and nothing later.
     finishing: AtomicBool,
 }
 
 struct OutputState {
     sink: Sink,
-    /// How far the printer is in the feed.
+    /// The printer's position in the feed.
     position: u64,
     /// Stdout cannot be written any more.
     broken: Option<Failure>,
-    /// What people see of it.
+    /// How much of it is for people.
     shows: Shows,
     /// Only this face's transfers are shown; `None`: all.
     moves: Option<Moves>,
     backlog: HeldBack,
-    /// The node leaves.
+    /// Whether the node is leaving.
     stopping: bool,
     ended: bool,
 }
 
-/// The part that is for people.
+/// The lines that people get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shows {
     /// Everything.
     All,
-    /// What a one-shot was for.
+    /// A one-shot's results.
     Results,
-    /// Nothing: stdout is for something else.
+    /// Nothing, because stdout is for something else.
     Nothing,
 }
 
-/// The transfers of one of several faces.
+/// The transfers of one face among several.
 #[derive(Debug)]
 struct Moves {
     /// Files it sends, by path.
     paths: BTreeSet<PathBuf>,
     /// Files it fetches.
     files: BTreeSet<FileId>,
-    /// Where that goes.
+    /// The folder that they go to.
     folder: PathBuf,
 }
 
-/// Where bytes go.
+/// A destination for bytes.
 type OutputStream = Box<dyn Write + Send>;
 
-/// Where it goes.
+/// Where everything is printed.
 enum Sink {
-    /// Line after line to stdout, errors to stderr.
+    /// Line by line to stdout, errors to stderr.
     Streams {
         renderer: Renderer,
         out: BufWriter<OutputStream>,
@@ -86,7 +86,7 @@ impl Output {
         Self::to(format, Box::new(io::stdout()), Box::new(io::stderr()))
     }
 
-    /// The same on streams that take their place.
+    /// The same, with other streams in place of both.
     #[must_use]
     pub(super) fn to(format: Format, out: OutputStream, err: OutputStream) -> Arc<Self> {
         let out = BufWriter::new(out);
@@ -111,24 +111,24 @@ impl Output {
         state.sink = Sink::Live(Box::new(live));
     }
 
-    /// From now on shows what moves in a line on stderr, which is a terminal of so many columns;
-    /// `None`: as many as this program's has.
+    /// From now on shows transfers in a line on stderr, a terminal with so many columns; `None`: as
+    /// many as this program's terminal.
     pub(super) fn show_bar(&self, columns: Option<u16>) {
         if let Sink::Streams { bar, .. } = &mut self.lock().sink {
             *bar = Some(Box::new(Bar { columns, ..Bar::default() }));
         }
     }
 
-    /// From now on tells of no files but those that go to this folder or are sent by
-    /// [`Output::sends`], as others have theirs.
+    /// From now on reports only files that go to this folder or were passed to [`Output::sends`];
+    /// the other faces have theirs.
     pub(super) fn only_own_files(&self, folder: &Path) {
-        // A missing folder is reported when something is to be saved there.
+        // A missing folder is reported when something should be saved there.
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let (paths, files) = Default::default();
         self.lock().moves = Some(Moves { paths, files, folder });
     }
 
-    /// This face sends what lies there.
+    /// This face sends the file at this path.
     pub(super) fn sends(&self, path: &Path) {
         if let (Some(moves), Ok(path)) = (&mut self.lock().moves, std::path::absolute(path)) {
             moves.paths.insert(path);
@@ -152,13 +152,13 @@ impl Output {
         out.flush()
     }
 
-    /// The printer is to end when it has printed what is there.
+    /// The printer should end when it has printed what is there.
     pub(super) fn finish(&self, feed: &Feed) {
         self.finishing.store(true, Ordering::SeqCst);
         feed.wake();
     }
 
-    /// From now on people see what a one-shot was for, or nothing.
+    /// From now on people see only a one-shot's results, or nothing.
     pub(super) fn show_results(&self, any: bool) {
         self.lock().shows = if any { Shows::Results } else { Shows::Nothing };
     }
@@ -175,7 +175,7 @@ impl Output {
         self.lock().backlog = HeldBack::new(most);
     }
 
-    /// What a one-shot was for; programs get it by events.
+    /// Prints a one-shot's result; programs get it as events.
     pub(super) fn result(&self, line: &str) {
         let mut state = self.lock();
         if state.is_for_people() && state.shows != Shows::Nothing {
@@ -184,19 +184,19 @@ impl Output {
         }
     }
 
-    /// Stdout takes nothing any more.
+    /// Whether stdout no longer accepts anything.
     pub(super) fn is_broken(&self) -> bool {
         self.lock().broken.is_some()
     }
 
-    /// Nothing is typed any more: what follows are the last lines.
+    /// No more is typed: what follows are the last lines.
     pub(super) fn close(&self) {
         if let Sink::Live(live) = &self.lock().sink {
             live.close();
         }
     }
 
-    /// Shows a line that was typed as it is to be seen from now on; only a live terminal does.
+    /// Shows a typed line as it should look from now on; only on a live terminal.
     pub(super) fn echo(&self, line: &str) {
         let mut state = self.lock();
         if let Sink::Live(live) = &mut state.sink {
@@ -216,7 +216,7 @@ impl Output {
         state.flush();
     }
 
-    /// Prints a notice once the printer has passed `after`, so that it stands where it belongs.
+    /// Prints a notice once the printer has passed `after`, so that it is in the right place.
     pub(super) fn print_after(&self, after: u64, notice: &Notice) {
         let mut state = self.wait_until(after);
         state.print(notice);
@@ -251,7 +251,7 @@ impl Output {
         state.stopping || state.ended
     }
 
-    /// Waits until the printer has printed everything, for at most `patience`.
+    /// Waits until the printer has printed everything, up to `patience`.
     pub(super) fn wait_ended(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         let mut state = self.lock();
@@ -265,8 +265,8 @@ impl Output {
         }
     }
 
-    /// Prints what `reader` brings until nothing more comes. `closed` is called once when stdout
-    /// is gone. The last notice of all is left to the caller, who knows the exit code.
+    /// Prints what `reader` brings until nothing more comes. `closed` is called once if stdout is
+    /// gone. The very last notice is left to the caller, who knows the exit code.
     pub(super) fn run(
         &self,
         mut reader: FeedReader,
@@ -333,7 +333,7 @@ impl Output {
     }
 }
 
-/// A line on stderr that says what moves.
+/// A line on stderr that shows the transfers.
 #[derive(Debug, Default)]
 struct Bar {
     moving: Moving,
@@ -342,7 +342,7 @@ struct Bar {
 }
 
 impl Bar {
-    /// Shows what has moved, or makes room for other lines; whether that was all to be said.
+    /// Shows progress, or makes room for other lines; returns whether that was all to do for it.
     fn takes(&mut self, notice: &Notice, err: &mut dyn Write) -> bool {
         self.moving.hear(notice);
         let moved = matches!(
@@ -356,7 +356,7 @@ impl Bar {
         if row.is_some() || self.shown {
             let row = row.unwrap_or_default();
             self.shown = !row.is_empty();
-            // A bar that cannot be shown is none.
+            // A bar that cannot be shown is left out.
             let _ = err.write_all(format!("\r{row}\x1b[K").as_bytes());
         }
         moved
@@ -425,13 +425,13 @@ impl OutputState {
             self.broken = Some(failed(&error));
         }
         if let Some(line) = output.err {
-            // Earlier output belongs in front of it, should both go to one screen.
+            // Earlier output belongs before it, if both go to one screen.
             if self.broken.is_none()
                 && let Err(error) = out.flush()
             {
                 self.broken = Some(failed(&error));
             }
-            // Where errors cannot be written there is nobody to tell.
+            // If errors cannot be written there is nobody to tell.
             let _ = err.write_all(format!("{line}\n").as_bytes());
         }
     }
@@ -454,7 +454,7 @@ impl OutputState {
         }
     }
 
-    /// How long nothing need be heard.
+    /// How long the printer may wait for the next notice.
     fn patience(&self) -> Option<Duration> {
         let older = self.backlog.patience();
         let rows = match &self.sink {
@@ -495,7 +495,7 @@ impl Shows {
     }
 }
 
-/// Why stdout takes nothing.
+/// Why stdout accepts nothing.
 pub(super) fn failed(error: &io::Error) -> Failure {
     let text = format!("cannot write to stdout: {error}");
     Failure::new(Code::OutputFailed, text)

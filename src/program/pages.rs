@@ -11,10 +11,10 @@ use crate::config::{ListenAt, Settings};
 use crate::node::Access;
 use crate::router::notice::{Code, Failure};
 
-/// How long the end waits for threads of the bridge.
+/// How long the end waits for the bridge's threads.
 const LAST_PAGES: Duration = Duration::from_secs(1);
 
-/// The bridge, or what it takes to start it.
+/// The bridge, or what is needed to start it.
 pub(super) struct Pages {
     node: Access,
     at: ListenAt,
@@ -22,7 +22,7 @@ pub(super) struct Pages {
     secret: Option<[u8; 32]>,
     open_browser: bool,
     state: Mutex<PagesState>,
-    /// What the browser was opened with.
+    /// The page that the browser was opened with.
     opener: Mutex<Option<OpenerFile>>,
 }
 
@@ -37,7 +37,7 @@ impl Pages {
         Self {
             node,
             at: settings.bridge,
-            // Without anything kept, copies go with the program.
+            // If nothing is kept, copies are removed with the program.
             share_dir: settings.share_dir.clone(),
             secret,
             open_browser: settings.open_browser,
@@ -50,7 +50,7 @@ impl Pages {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to serve at a port that is bound already.
+    /// Starts serving on a port that is already bound.
     pub(super) fn start(&self, listener: BridgeListener) -> Result<(), Failure> {
         *self.lock() = PagesState::Open(self.bridge(listener)?);
         Ok(())
@@ -66,7 +66,7 @@ impl Pages {
         matches!(*self.lock(), PagesState::Open(_))
     }
 
-    /// A fresh address of the page; starts the bridge if need be.
+    /// A new address of the page; starts the bridge if necessary.
     pub(super) fn address(&self) -> Result<String, Failure> {
         let mut state = self.lock();
         if let PagesState::Unwanted = *state {
@@ -78,7 +78,7 @@ impl Pages {
         }
     }
 
-    /// Opens the browser with an address of its own, if that is wanted.
+    /// Opens the browser with an address of its own, if wanted.
     pub(super) fn open_browser(&self) -> Result<(), Failure> {
         if !self.open_browser {
             return Ok(());
@@ -95,7 +95,7 @@ impl Pages {
         Ok(())
     }
 
-    /// Ends it; no other begins.
+    /// Stops the bridge; it cannot be started again.
     pub(super) fn stop(&self) {
         *self.opener.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let before = std::mem::replace(&mut *self.lock(), PagesState::Ended);

@@ -1,5 +1,5 @@
-//! Resolves the arguments of `send`: one path as it stands, or the words that a shell would make of
-//! them, with quotes, `~`, `\ ` and globs.
+//! Resolves the arguments of `send`: a single path as it is, or the words that a shell would read,
+//! with quotes, `~`, `\ ` and globs.
 
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ use crate::ui::command::unquoted;
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ShellWord {
     text: String,
-    /// The same as a glob, in which what was quoted stands for itself.
+    /// The same as a glob, with quoted characters taken literally.
     pattern: String,
-    /// Something in it stands for more than itself.
+    /// Whether something in it is a wildcard.
     is_glob: bool,
 }
 
-/// The files that a line means. A missing file is left as typed, so that opening it reports what
-/// is missing.
+/// The files that a line means. A missing file is left as typed, so that opening it reports what is
+/// missing.
 ///
 /// # Errors
-/// When a glob fits nothing, or is none.
+/// When a glob is invalid or matches nothing.
 pub(super) fn meant(line: &str) -> Result<Vec<PathBuf>, Failure> {
     let home = etcetera::home_dir().ok();
     let home = home.as_deref().and_then(Path::to_str);
@@ -53,15 +53,15 @@ pub(super) fn meant(line: &str) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// The files that one word of the command line means, which a shell has read already and which
-/// begins in `folder` unless it is a whole path: itself, or what the glob fits, in order.
+/// The files that one word of the command line means, already read by a shell, and relative to
+/// `folder`: the word itself, or what the glob matches, in order.
 ///
 /// # Errors
 /// As [`meant`].
 pub(super) fn expand(folder: &Path, path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let whole = folder.join(path);
     let glob = path.to_str().filter(|path| path.contains(['*', '?', '[']));
-    // An existing file wins, whatever the characters of its name would mean.
+    // An existing file wins, whatever the characters of its name could mean.
     match glob.filter(|_| !is_there(&whole)) {
         Some(glob) => fitting(folder, glob),
         None => Ok(vec![whole]),
@@ -72,10 +72,10 @@ fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// The files that a glob fits in a folder. Hidden ones, as for a shell, only where it says so.
+/// The files in a folder that match a glob; hidden ones only if it says so, as in a shell.
 fn fitting(folder: &Path, glob: &str) -> Result<Vec<PathBuf>, Failure> {
     let shown = Untrusted::new(glob).line();
-    // The characters of the folder mean nothing but themselves.
+    // The folder's own characters are taken literally.
     let whole = Path::new(&Pattern::escape(&folder.to_string_lossy())).join(glob);
     let found = glob::glob(&whole.to_string_lossy()).map_err(|error| {
         Failure::new(Code::Usage, format!("{shown} is not a valid glob: {error}"))
@@ -96,7 +96,7 @@ fn fitting(folder: &Path, glob: &str) -> Result<Vec<PathBuf>, Failure> {
     }
 }
 
-/// One path, whose spaces need no quotes, with `~` and backslashes as a shell reads them.
+/// A single path, whose spaces need no quotes, with `~` and backslashes as in a shell.
 fn spaced(line: &str, home: Option<&str>) -> String {
     let after_tilde = line.strip_prefix('~').filter(|rest| rest.starts_with('/'));
     let (mut path, rest) = match after_tilde.zip(home) {
@@ -114,7 +114,7 @@ fn is_escaped(c: &char) -> bool {
     *c == ' ' || c.is_ascii_punctuation()
 }
 
-/// The words of a line; `None` when a quote is not closed.
+/// The words of a line; `None` if a quote is not closed.
 fn words(line: &str, home: Option<&str>) -> Option<Vec<ShellWord>> {
     let mut words = Vec::new();
     let mut chars = line.trim().chars().peekable();
@@ -162,7 +162,7 @@ fn word(chars: &mut Peekable<Chars<'_>>, home: Option<&str>) -> Option<ShellWord
 }
 
 impl ShellWord {
-    /// A character that stands for itself.
+    /// Takes a character literally.
     fn take(&mut self, c: char) {
         self.text.push(c);
         self.pattern += &Pattern::escape(c.encode_utf8(&mut [0; 4]));
@@ -205,7 +205,7 @@ mod tests {
         }
         std::fs::create_dir(at("folder.txt")).unwrap();
         let folder = dir.path().to_str().unwrap();
-        // The temporary folder may have a space in its name.
+        // The temporary folder's name may contain a space.
         let typed = |line: &str| {
             let mut quoted = false;
             let put = |c: char| {
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(names("@*.txt"), ok(&all), "without what is hidden, and without folders");
         assert_eq!(names("@.h*"), ok(&[".hidden.txt"]));
         assert_eq!(names("@?.txt @b.txt"), ok(&["a.txt", "b.txt", "b.txt"]));
-        // Quoted text stands for itself, and a missing file is named as it was typed.
+        // Quoted text is literal, and a missing file is named as it was typed.
         assert_eq!(names("'@*.txt' @b.txt"), ok(&["*.txt", "b.txt"]));
         assert_eq!(names("@none here.txt").map(|names| names.len()), Ok(1));
         assert_eq!(names("@none.txt @a.txt"), ok(&["none.txt", "a.txt"]));

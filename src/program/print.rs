@@ -1,5 +1,5 @@
 //! What klatch prints about itself: the man page, shell completions, the schema of events. All of
-//! it is generated from the definition of the options and the table of commands.
+//! it is generated from the definitions of the options and the table of commands.
 
 use std::io::{self, Write};
 
@@ -11,7 +11,7 @@ use crate::config::{Options, Shell};
 use crate::ui::command::{COMMANDS, SLASH_COMMANDS};
 use crate::ui::notice::schema;
 
-/// Prints what the options ask for; `None` when they ask for nothing of this kind.
+/// Prints what the options ask for; `None` if they ask for none of this.
 pub(super) fn print(options: &Options, out: &mut impl Write) -> Option<io::Result<()>> {
     if options.json_schema {
         return Some(writeln!(out, "{:#}", schema().as_value()));
@@ -25,7 +25,7 @@ pub(super) fn print(options: &Options, out: &mut impl Write) -> Option<io::Resul
 fn completions(shell: Shell, out: &mut impl Write) -> io::Result<()> {
     use clap_complete::{generate, shells};
     let mut command = Options::command();
-    // It panics where a writer fails; memory does not.
+    // It panics if a writer fails, but memory cannot.
     let mut text = Vec::new();
     match shell {
         Shell::Bash => generate(shells::Bash, &mut command, "klatch", &mut text),

@@ -15,7 +15,7 @@ use super::pages::Pages;
 use crate::node::{Feed, Handle};
 use crate::router::ids::FaceId;
 
-/// Answers on their way to stdin: it waits for one at a time.
+/// Most answers on their way to stdin, which waits for one at a time.
 const TURNS: usize = 16;
 
 /// Shared by the threads of one face.
@@ -28,20 +28,20 @@ pub(super) struct FaceSeat {
     pub(super) feed: Feed,
     /// Where answers are printed.
     pub(super) output: Arc<Output>,
-    /// Notes failed commands.
+    /// Records failed commands.
     pub(super) failures: Arc<Failures>,
     /// The browser's side.
     pub(super) pages: Arc<Pages>,
-    /// Where a person may type ahead of an answer.
+    /// The terminal where a person may type ahead of an answer.
     pub(super) tty: Arc<OnceLock<Tty>>,
-    /// The line of the command that is waited for, or [`super::input::NOBODY`].
+    /// The line of the awaited command, or [`super::input::NOBODY`].
     pub(super) awaited: Arc<AtomicU64>,
-    /// A one-shot sits here.
+    /// Whether it belongs to a one-shot.
     pub(super) one_shot: bool,
 }
 
 impl FaceSeat {
-    /// Who gives commands from these lines, and who prints how they end.
+    /// What gives commands from these lines, and what prints their results.
     pub(super) fn take<R>(&self, source: Source<R>) -> (Stdin<R>, Answering) {
         let (turns, answers) = bounded(TURNS);
         let stdin = Stdin {

@@ -2,8 +2,8 @@
 //! SIGQUIT does. SIGCONT: klatch was stopped, and continues. SIGXFSZ is left to the write that
 //! fails.
 //!
-//! One signal may be delivered twice: `timeout` signals its child and then its whole group. The
-//! same signal again, right after the first, therefore counts as the first.
+//! One signal may be delivered twice: `timeout` signals its child and then its whole group.
+//! Therefore the same signal again, right after the first, does not count.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -20,10 +20,10 @@ const INTERRUPTED: i32 = 130;
 const QUIT: i32 = 131;
 /// Exit code after a second SIGTERM.
 const TERMINATED: i32 = 143;
-/// Nobody who means it a second time is quicker than this.
+/// Nobody repeats a signal on purpose faster than this.
 const ECHO: Duration = Duration::from_millis(100);
 
-/// The first signal, as its exit code, and when it came.
+/// The first signal's exit code, and when it came.
 static FIRST: Mutex<Option<(i32, Instant)>> = Mutex::new(None);
 
 /// The exit code of the signal that ends the program, if one does.
@@ -32,8 +32,8 @@ pub(super) fn first() -> Option<u8> {
     first.and_then(|(exit_code, _)| u8::try_from(exit_code).ok())
 }
 
-/// Calls `leave` at the first signal, unless it is a SIGINT that `taken` makes use of; `last` comes
-/// right before the program ends at once, and `resumed` when it goes on after a stop.
+/// Calls `leave` at the first signal, unless it is a SIGINT that `taken` uses; `last` is called
+/// right before the program ends at once, and `resumed` when it continues after a stop.
 ///
 /// # Errors
 /// When a handler cannot be installed.
@@ -56,7 +56,7 @@ pub(super) fn watch(
             }
             *first = Some((exit_code, Instant::now()));
         }
-        // The router may be busy; the next signal must find this thread free.
+        // The router may be busy, and this thread must be free for the next signal.
         if thread::spawn_exempt("leaving", leave.clone()).is_err() {
             last();
             std::process::exit(exit_code);

@@ -1,5 +1,5 @@
-//! The members that this person has verified, kept in the data directory with the names they had
-//! then.
+//! The members that this person has verified, kept in the data directory with the names that they
+//! had then.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -14,10 +14,10 @@ use crate::ui::line_reader::{Line, LineReader};
 
 /// The file in the data directory: an identity and a name on each line.
 const FILE: &str = "verified";
-/// Members that are remembered.
+/// Most members remembered.
 const MEMBERS_MAX: usize = 65_536;
 
-/// Where verified members are remembered; `None`: for this run only.
+/// Remembers verified members; `None`: for this run only.
 #[derive(Debug, Default)]
 pub(super) struct Memory(Option<PathBuf>);
 
@@ -25,7 +25,7 @@ impl Memory {
     /// Reads who was verified in earlier runs.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// When the file exists but cannot be read.
     pub(super) fn open(data_dir: Option<&Path>) -> io::Result<(Self, BTreeMap<MemberId, String>)> {
         let Some(path) = data_dir.map(|dir| dir.join(FILE)) else { return Ok(Default::default()) };
         let members = match File::open(&path) {
@@ -36,7 +36,7 @@ impl Memory {
         Ok((Self(Some(path)), members))
     }
 
-    /// Remembers a member that was verified just now; says so if that cannot be done.
+    /// Remembers a member that was just verified; reports if that fails.
     pub(super) fn hear(&self, notice: &Notice) -> Option<Notice> {
         let (Notice::MemberVerified { member }, Some(path)) = (notice, &self.0) else {
             return None;
@@ -59,7 +59,7 @@ impl Memory {
     }
 }
 
-/// Lines that make no sense are left alone: a later klatch may have written them.
+/// Unknown lines are ignored: a later klatch may have written them.
 pub(super) fn read(file: impl Read) -> io::Result<BTreeMap<MemberId, String>> {
     let mut reader = LineReader::new(BufReader::new(file), 1_024);
     let mut members = BTreeMap::new();

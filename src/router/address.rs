@@ -1,4 +1,4 @@
-//! Addresses in the form in which they are compared and counted.
+//! Addresses, and which of them count as the same.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,18 +12,18 @@ pub(crate) fn is_loopback(ip: IpAddr) -> bool {
     plain_ip(ip).is_loopback()
 }
 
-/// One's own computer. The other addresses of 127/8 are not meant: tests play strangers there.
+/// This computer. Other addresses in 127/8 are excluded: tests use them for strangers.
 pub(crate) fn is_own_computer(ip: IpAddr) -> bool {
     let ip = plain_ip(ip);
     ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST)
 }
 
-/// Those who are counted as one: an IPv4 address, or the /64 that one IPv6 site has to itself.
+/// What counts as one source: an IPv4 address, or the /64 that an IPv6 site has to itself.
 pub(crate) fn source_of(ip: IpAddr) -> IpAddr {
     prefix(ip, 32, 64)
 }
 
-/// Those who are likely to be one and the same: a /24 in IPv4, a /48 in IPv6.
+/// What is likely to be one owner: a /24 in IPv4, a /48 in IPv6.
 pub(crate) fn neighbourhood_of(ip: IpAddr) -> IpAddr {
     prefix(ip, 24, 48)
 }
@@ -36,21 +36,20 @@ fn prefix(ip: IpAddr, v4_bits: u32, v6_bits: u32) -> IpAddr {
     }
 }
 
-/// How far away an address means something.
+/// Where an address is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// This computer.
     Here,
-    /// The networks beside it: private, shared and link-local addresses.
+    /// The networks around it: private, shared and link-local addresses.
     Near,
     /// Everywhere.
     Public,
-    /// Nowhere, or more than one computer: unspecified, broadcast, multicast, reserved.
+    /// Nowhere, or at more than one computer: unspecified, broadcast, multicast, reserved.
     Nowhere,
 }
 
-/// How far away an address means something. Those of documentation count as public: nobody lives
-/// there.
+/// Where an address is valid. Those for documentation count as public, as nobody uses them.
 pub(crate) fn reach(ip: IpAddr) -> Reach {
     match plain_ip(ip) {
         IpAddr::V4(v4) => match v4.octets() {
@@ -64,7 +63,7 @@ pub(crate) fn reach(ip: IpAddr) -> Reach {
         IpAddr::V6(v6) => match v6.segments() {
             [0..0x0100 | 0xff00.., ..] => Reach::Nowhere,
             [0x2000..0x4000, ..] => Reach::Public,
-            // Overlay networks use whatever nobody else does.
+            // Overlay networks use ranges that nobody else does.
             _ => Reach::Near,
         },
     }

@@ -82,14 +82,14 @@ impl Bitmap {
         true
     }
 
-    /// Whether some chunk is held here and not in `other`.
+    /// Whether this has a chunk that `other` lacks.
     #[must_use]
     pub fn adds_to(&self, other: &Self) -> bool {
         let theirs = other.words.iter().copied().chain(std::iter::repeat(0));
         self.words.iter().zip(theirs).any(|(ours, theirs)| ours & !theirs != 0)
     }
 
-    /// The set whose [`Bitmap::words`] these are; what lies beyond `len` is dropped.
+    /// The set with these [`Bitmap::words`]; whatever is beyond `len` is dropped.
     #[must_use]
     pub fn from_words(len: u32, words: impl IntoIterator<Item = u64>) -> Self {
         let mut bitmap = Self::all(len);
@@ -128,7 +128,7 @@ impl Bitmap {
         bytes
     }
 
-    /// Reads [`Bitmap::to_bytes`]; `None` when the length does not fit or spare bits are set.
+    /// Reads [`Bitmap::to_bytes`]; `None` if the length is wrong or spare bits are set.
     #[must_use]
     pub fn from_bytes(len: u32, bytes: &[u8]) -> Option<Self> {
         if bytes.len() != (len as usize).div_ceil(8) {

@@ -1,4 +1,4 @@
-//! Everything a person, a script or a page can ask for: one closed enum for every face.
+//! Everything that a person, a script or a page can ask for: one closed enum for every face.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::crypto::password::Password;
 /// A bandwidth limit of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Uploads; otherwise downloads.
+    /// The limit is for uploads; otherwise for downloads.
     pub up: bool,
     /// Bytes per second; `None`: no limit.
     pub bytes_per_second: Option<u64>,
@@ -50,21 +50,21 @@ pub enum Command {
     Password {
         /// The new password.
         password: Option<NewPassword>,
-        /// Somebody is there to answer questions ([`super::event::Effect::Confirm`]).
+        /// A person can answer questions ([`super::event::Effect::Confirm`]).
         asks: bool,
     },
     /// Open the room again.
     Unlock,
     /// Remove somebody who came in through this node, directly or indirectly.
     Remove {
-        /// Its name, as it is shown or as it is.
+        /// Its name, as shown or as it really is.
         nick: String,
-        /// Take it in again instead.
+        /// Admit it again instead.
         undo: bool,
-        /// Somebody is there to answer questions.
+        /// A person can answer questions.
         asks: bool,
     },
-    /// Put somebody above everybody but the founder (this node) and earlier stewards.
+    /// Put somebody above everybody except the founder (this node) and earlier stewards.
     Steward {
         /// Its name.
         nick: String,
@@ -84,7 +84,7 @@ pub enum Command {
     Ignore {
         /// Its name.
         nick: String,
-        /// Stop hiding it.
+        /// Stop ignoring it.
         off: bool,
     },
     /// Offer files, one after the other.
@@ -112,8 +112,8 @@ pub enum Command {
         wanted: String,
         /// Wait for a host indefinitely; otherwise it fails after a minute without one.
         patient: bool,
-        /// Somebody is there to answer questions, and goes on typing when the download has begun:
-        /// it is answered then. Otherwise it is answered at its end.
+        /// A person can answer questions, and keeps typing once the download has begun: then the
+        /// command is answered. Otherwise it is answered when the download ends.
         asks: bool,
     },
     /// Fetch a file, as [`Command::Download`], under a given name.
@@ -124,7 +124,7 @@ pub enum Command {
         patient: bool,
         /// Its name on this computer.
         save: SaveAs,
-        /// Where it goes, if not into the folder for downloads. What lies elsewhere already is
+        /// Where it goes, if not into the downloads folder. A file that is already elsewhere is
         /// copied there.
         folder: Option<PathBuf>,
     },
@@ -143,7 +143,7 @@ pub enum Command {
         /// As faces know them.
         offers: Vec<EntryId>,
     },
-    /// End a `connect` or `/join` of the same face that is still under way.
+    /// End a `connect` or `/join` of the same face that is still in progress.
     GiveUp {
         /// The line of that command.
         of: u64,
@@ -175,42 +175,42 @@ pub enum Command {
     Doctor,
     /// Compare words with a member.
     Verify {
-        /// Its name, as it is shown or as it is.
+        /// Its name, as shown or as it really is.
         nick: String,
-        /// They were compared, and are the same.
+        /// The words were compared, and are the same.
         same: bool,
     },
     /// Leave for a new room.
     Leave(LeaveWhen),
     /// End the program.
     Quit(LeaveWhen),
-    /// Binds the face to this room: in another one it does nothing more.
+    /// Binds the face to this room: in any other it can do nothing more.
     BeginFace {
         /// The room.
         room: RoomId,
     },
-    /// The face ends, and with it its waiting, hashing and downloads.
+    /// The face ends, and so do its waiting, hashing and downloads.
     EndFace {
         /// Its offers stay; otherwise they are withdrawn.
         keep_offers: bool,
     },
-    /// The end of piped stdin: finish what is under way, then end.
+    /// The end of piped stdin: finish what is in progress, then end.
     EndOfInput,
 }
 
-/// When a `leave` or `quit` is carried out under members who can fetch a file from this node only.
+/// When to carry out a `leave` or `quit` if members can fetch a file only from this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaveWhen {
-    /// At once: whoever wants it was asked already, or nobody can be.
+    /// At once: the person was asked already, or nobody can be.
     Now,
-    /// When it is said again: somebody is there to decide, and is told what it would cut off.
+    /// When it is repeated: a person decides, and is told what it would cut off.
     Confirmed,
     /// When they have it, or after a minute.
     Served,
 }
 
 impl Wait {
-    /// It holds once others got what was said or offered.
+    /// Whether it counts only once others have received what was said or offered.
     #[must_use]
     pub fn is_for_others(&self) -> bool {
         matches!(self, Self::Fetched | Self::FetchedBy(_) | Self::Held)
@@ -218,7 +218,7 @@ impl Wait {
 }
 
 impl Command {
-    /// Whether it is for others to hear, or to serve.
+    /// Whether others must hear or serve it.
     #[must_use]
     pub fn needs_others(&self) -> bool {
         matches!(
@@ -232,7 +232,7 @@ impl Command {
         )
     }
 
-    /// Whether it waits until a change of the lock that is under way is done.
+    /// Whether it waits until a lock change in progress is done.
     #[must_use]
     pub fn waits_for_lock(&self) -> bool {
         matches!(
@@ -285,19 +285,19 @@ impl Command {
     }
 }
 
-/// The password that a person wants for its room.
+/// The password that a person wants for the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NewPassword {
-    /// This.
+    /// This password.
     Set(Password),
     /// None: only members and people with an invitation can join.
     Nothing,
 }
 
-/// What the person at the keyboard said about the lock of the room that they connect to.
+/// What the person said about the lock of the room to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockWish {
-    /// Nothing: join an open room; of a locked one, ask for the password.
+    /// Nothing: join an open room; ask for the password of a locked one.
     Unknown,
     /// `connect … locked`: the face asks for the password before anything is dialled.
     Locked,
@@ -305,18 +305,18 @@ pub enum LockWish {
     Password(Password),
 }
 
-/// The name of a download on this computer. No file is ever replaced: if the name is taken,
-/// it is dated.
+/// The name of a download on this computer. No file is ever replaced: if the name is taken, the
+/// file gets a dated one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum SaveAs {
-    /// The time, and the name under which it is offered.
+    /// The time, then the name under which it is offered.
     #[default]
     Dated,
     /// The name under which it is offered.
     Plain,
     /// This one.
     Named(String),
-    /// This one, only to pass its bytes on: it is not served from there.
+    /// This one, only to pass on the bytes: the file is not served from there.
     Passing(String),
 }
 
@@ -329,18 +329,18 @@ pub enum Wait {
     Members(usize),
     /// An offer of this name by anyone present.
     File(String),
-    /// Offers that this name, glob or id means, or any offers, for a one-shot that wants only them:
+    /// Offers that this name, glob or id means, or any offers, for a one-shot that needs only them:
     /// it is told what is missing, and in the end what there is.
     Offer(Option<String>),
-    /// A message of another member that contains this text, after the one that satisfied the last.
+    /// Another member's message with this text in it, after the one that satisfied the last wait.
     Message(String),
     /// Every download, of any face.
     Downloads,
-    /// Members that are present now, as far as they stay, or else the first that comes, hold
-    /// everything that the waiting face has offered.
+    /// The members present now, as long as they stay, or else the first that comes, hold everything
+    /// that the waiting face has offered.
     Fetched,
     /// This many members hold everything that the waiting face has offered.
     FetchedBy(usize),
-    /// Those present, and at least somebody, hold everything that was said here.
+    /// All members present, at least one, hold everything that was said here.
     Held,
 }

@@ -16,7 +16,7 @@ use super::timers::{Timer, Timers};
 use crate::crypto::identity::Identity;
 use crate::limits::Limits;
 
-/// Ids of connections that others dial begin at 0.
+/// Ids of accepted connections begin at 0.
 const FIRST_DIALLED: u64 = 1 << 63;
 
 /// Handed to the machines by the router, one event at a time.
@@ -25,7 +25,7 @@ pub(crate) struct Context {
     pub(crate) me: Identity,
     pub(crate) my_id: MemberId,
     pub(crate) config: Config,
-    /// The moment of the event that is being handled.
+    /// The time of the event being handled.
     pub(crate) now: Millis,
     pub(crate) clock: WallClock,
     pub(crate) rng: Rng,
@@ -70,12 +70,12 @@ impl Context {
         self.effects.push(Effect::Notify(notice));
     }
 
-    /// Tells of something that others can bring about as often as they like.
+    /// Reports something that others can cause as often as they like.
     pub(crate) fn notify_of(&mut self, topic: Topic, member: MemberId, notice: Notice) {
         self.notify_from(Origin::Member(member), (topic, member), notice);
     }
 
-    /// The same, where others than the member may have brought it about.
+    /// The same, if others than the member may have caused it.
     pub(crate) fn notify_from(&mut self, origin: Origin, of: (Topic, MemberId), notice: Notice) {
         if let Some(notice) = self.quiet.admit(origin, of, notice, self.now) {
             self.notify(notice);
@@ -83,26 +83,32 @@ impl Context {
         self.rearm_quiet();
     }
 
-    /// The same, at once: this node did it, or is concerned itself.
+    /// Others told of a member, which now speaks for itself.
+    pub(crate) fn speaks(&mut self, member: MemberId, origin: Origin) {
+        self.quiet.speaks(member, origin);
+        self.rearm_quiet();
+    }
+
+    /// The same, at once, because this node caused it or is affected itself.
     pub(crate) fn notify_now(&mut self, topic: Topic, member: MemberId, notice: Notice) {
         self.quiet.forget((topic, member));
         self.notify(notice);
     }
 
-    /// The time has come for something that waited.
+    /// It is time to report something that waited.
     pub(crate) fn notify_due(&mut self) {
         let due = self.quiet.take_due(self.now);
         due.into_iter().for_each(|notice| self.notify(notice));
         self.rearm_quiet();
     }
 
-    /// Another room: nothing that waited is told.
+    /// The room changes: nothing that waited is reported.
     pub(crate) fn forget_notices(&mut self) {
         self.quiet.forget_all();
         self.rearm_quiet();
     }
 
-    /// How many notices wait, and how many may.
+    /// How many notices are waiting, and how many may.
     pub(crate) fn notices_waiting(&self) -> (usize, usize) {
         (self.quiet.len(), WAITING_MAX)
     }
@@ -133,7 +139,7 @@ impl Context {
         }
     }
 
-    /// Answers a command that waited.
+    /// Answers a command that was waiting.
     pub(crate) fn answer(&mut self, given: &GivenCommand, result: Result<(), Failure>) {
         self.reply(given.face, given.line, given.command.word(), result);
     }
@@ -143,7 +149,7 @@ impl Context {
         self.marked.insert(conn);
     }
 
-    /// A link is gone, and says nothing any more.
+    /// A link is gone, and has nothing to say any more.
     pub(crate) fn unmark(&mut self, conn: ConnId) {
         self.marked.remove(&conn);
     }
@@ -153,11 +159,11 @@ impl Context {
         self.marked.pop_first()
     }
 
-    /// Asks the router for something that other machines have a part in. It is done as soon as
-    /// the machine that asks is done itself.
+    /// Asks the router for something that involves other machines. It is done as soon as the asking
+    /// machine has finished.
     pub(crate) fn order(&mut self, order: Order) {
         let pending = |of: &Order| matches!(of, Order::CloseOutsiders);
-        // Outsiders are determined when it is carried out: once is enough.
+        // Outsiders are determined when it is carried out, so one order is enough.
         if !pending(&order) || !self.orders.iter().any(pending) {
             self.orders.push_back(order);
         }
@@ -168,19 +174,19 @@ impl Context {
         self.refuse_with(conn, Refusal::of(why));
     }
 
-    /// The same with more than a reason.
+    /// The same with details.
     pub(crate) fn refuse_with(&mut self, conn: ConnId, refusal: Refusal) {
         self.effect(Effect::Refuse { conn, refusal: refusal.clone() });
         self.order(Order::EndConn { conn, how: Closed::ByUs, refusal: Some(refusal) });
     }
 
-    /// Closes a connection: it ended so.
+    /// Closes a connection, with this as the way in which it ended.
     pub(crate) fn close(&mut self, conn: ConnId, how: Closed) {
         self.effect(Effect::Close { conn });
         self.order(Order::EndConn { conn, how, refusal: None });
     }
 
-    /// Has somebody dialled, over a connection of this id.
+    /// Dials somebody, over a connection with this id.
     pub(crate) fn dial(&mut self, target: Target, purpose: Purpose) -> ConnId {
         self.next_conn += 1;
         let conn = ConnId(self.next_conn);
@@ -188,7 +194,7 @@ impl Context {
         conn
     }
 
-    /// Dials that have not begun are dropped.
+    /// Drops dials that have not begun.
     pub(crate) fn drop_dials(&mut self) {
         self.orders.retain(|order| !matches!(order, Order::Dial { .. }));
     }
@@ -198,17 +204,17 @@ impl Context {
         self.orders.pop_front()
     }
 
-    /// What the wall clock shows: milliseconds since 1970 UTC.
+    /// The wall clock: milliseconds since 1970 UTC.
     pub(crate) fn wall_ms(&self) -> i64 {
         self.clock.at(self.now)
     }
 
-    /// Takes back what was given rise to and is not to be seen.
+    /// Takes back effects that nobody must see.
     pub(crate) fn retract(&mut self, unseen: impl Fn(&Effect) -> bool) {
         self.effects.retain(|effect| !unseen(effect));
     }
 
-    /// Everything that was given rise to since this was last asked, in order.
+    /// All effects since the last call, in order.
     pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
     }
@@ -216,7 +222,7 @@ impl Context {
 
 #[cfg(test)]
 impl Context {
-    /// That of a node of this name, whose secrets are made of one byte.
+    /// The context of a node with this name, whose secrets are made of one byte.
     pub(crate) fn of_test(name: &str, byte: u8) -> Self {
         let draw = super::event::Draw {
             room: [byte; 32],

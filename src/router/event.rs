@@ -49,10 +49,10 @@ pub enum Event {
         port: u16,
         /// Addresses of the interfaces, best first.
         addresses: Vec<SocketAddr>,
-        /// Those of them that lead through a tunnel, with its name.
+        /// Those that go through a tunnel, with its name.
         tunnels: Vec<(IpAddr, String)>,
     },
-    /// The machine was suspended: the wall clock ran ahead of the steady one.
+    /// The machine was suspended: the wall clock got ahead of the steady one.
     Woke,
     /// The wall clock was set, or continued while the machine was suspended.
     ClockSet {
@@ -101,9 +101,9 @@ pub enum Event {
         face: FaceId,
         /// The line of the command.
         line: u64,
-        /// The room that it is for.
+        /// The room that the lock is for.
         room: RoomId,
-        /// What members keep.
+        /// What members keep of the password.
         data: PasswordData,
     },
 
@@ -164,7 +164,7 @@ pub enum Event {
         member: MemberId,
         /// The room; its id follows from founder and nonce.
         home: Home,
-        /// The invitation that we brought: the secret and the room's hint are those of its text.
+        /// The invitation that we brought: its secret and the room's hint are those of our text.
         invitation: Option<Arc<SignedInvitation>>,
     },
     /// The plan was carried out.
@@ -183,11 +183,11 @@ pub enum Event {
         /// Random bytes.
         value: [u8; 32],
     },
-    /// The peer said something; the first is `Register` or `Refuse`.
+    /// The peer sent a message; the first is `Register` or `Refuse`.
     Said {
         /// The connection.
         conn: ConnId,
-        /// What.
+        /// The message.
         message: Message,
     },
     /// The outbox of a connection is half full: from now on only necessary messages are queued.
@@ -242,7 +242,7 @@ pub enum Event {
         face: FaceId,
         /// The line of the command.
         line: u64,
-        /// Where the file is; `None`: nowhere, or it has changed.
+        /// Where the file is; `None`: it is gone or has changed.
         path: Option<PathBuf>,
     },
     /// [`Effect::OpenPart`], [`Effect::OpenManifest`] or [`Effect::OpenFolder`] is done.
@@ -260,7 +260,7 @@ pub enum Event {
         file: FileId,
         /// Which opening.
         turn: u64,
-        /// Whether the disk takes bytes.
+        /// Whether the disk accepts bytes.
         result: Result<(), DiskError>,
     },
     /// At the start: partial files of earlier runs in the download folder.
@@ -271,9 +271,9 @@ pub enum Event {
         face: FaceId,
         /// The line of the command.
         line: u64,
-        /// What was removed, in the words of the command.
+        /// The word of the command.
         wanted: String,
-        /// Bytes that it took on disk; `None`: there is no such file.
+        /// Bytes that it took up on disk; `None`: there was no such file.
         result: Result<Option<u64>, Failure>,
     },
     /// [`Effect::ExamineFolder`] is done.
@@ -291,9 +291,9 @@ pub enum Event {
         file: FileId,
         /// Which opening.
         turn: u64,
-        /// The lane it came over.
+        /// The lane that it came over.
         conn: ConnId,
-        /// Verified chunks on disk, now that they can be verified.
+        /// Verified chunks on disk, now that the list allows verifying them.
         result: Result<Bitmap, FetchError>,
     },
     /// [`Effect::FetchFolderList`] is done.
@@ -357,10 +357,10 @@ pub enum Event {
         file: FileId,
         /// Which opening.
         turn: u64,
-        /// Where it lies.
+        /// Where it is.
         result: Result<PathBuf, DiskError>,
     },
-    /// [`Effect::Recheck`] is done, or a serving thread saw that a file changed.
+    /// [`Effect::Recheck`] is done, or a serving thread noticed that a file changed.
     SourceChecked {
         /// The file.
         file: FileId,
@@ -376,7 +376,7 @@ pub enum Event {
     },
     /// A serving thread sent a chunk, or a part of one that takes long.
     ChunkServed {
-        /// To whom.
+        /// To which member.
         member: MemberId,
         /// The file.
         file: FileId,
@@ -392,13 +392,13 @@ pub struct Fetched {
     pub file: FileId,
     /// Which opening.
     pub turn: u64,
-    /// The lane it came over.
+    /// The lane that it came over.
     pub conn: ConnId,
-    /// The chunk; `None` if the host was to pick one and did not.
+    /// The chunk; `None` if the host should have picked one and did not.
     pub chunk: Option<u32>,
     /// Bytes that came over the network.
     pub bytes: u64,
-    /// Those of them that [`Event::ChunkCame`] did not report.
+    /// How many of them [`Event::ChunkCame`] did not report.
     pub more: u64,
     /// Verified and written, or why not.
     pub result: Result<(), FetchError>,
@@ -415,13 +415,13 @@ pub struct Config {
     pub locked: bool,
     /// This run of the program.
     pub run: RunId,
-    /// The wall clock when the steady clock showed 0, milliseconds since 1970 UTC; later ones
+    /// The wall clock when the steady clock showed 0, milliseconds since 1970 UTC; later values
     /// come as [`Event::ClockSet`].
     pub wall_at_zero_ms: i64,
     /// Bounds.
     pub limits: crate::limits::Limits,
     /// First room and chain.
     pub draw: Draw,
-    /// Members that were verified in earlier runs, with the names that they had then.
+    /// Members verified in earlier runs, with the names that they had then.
     pub verified: BTreeMap<MemberId, String>,
 }

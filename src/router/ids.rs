@@ -7,7 +7,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A text that is not the hex form of an identifier of the wanted length.
+/// A text that is not the hex form of an identifier of the expected length.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected} hex digits")]
 pub struct IdError {
@@ -156,7 +156,7 @@ pub struct ConnId(pub u64);
 pub struct FaceId(pub u32);
 
 impl FaceId {
-    /// The terminal, whose failed commands are the program's.
+    /// The terminal: its failed commands count as the program's.
     pub const TERMINAL: Self = Self(0);
 }
 

@@ -8,14 +8,14 @@ use super::membership::Membership;
 use super::signed::SignedRecord;
 use super::swarm::{DOWNLOADS_MAX, QUEUED_MAX};
 
-/// The state of a node that others can agree or disagree with.
+/// The part of a node's state that others can agree or disagree with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
     /// The room.
     pub room: RoomId,
     /// A link was committed in it.
     pub settled: bool,
-    /// Names the register.
+    /// Names the register's content.
     pub register: Digest32,
     /// Whether the room is closed.
     pub closed: bool,
@@ -43,7 +43,7 @@ pub struct Load {
 }
 
 impl Router {
-    /// What this node holds to be so.
+    /// What this node concludes.
     pub fn inspect(&self) -> Inspection {
         let entries: Vec<_> = self.log.entries().cloned().collect();
         let mut ordered: Vec<_> =
@@ -62,18 +62,18 @@ impl Router {
         }
     }
 
-    /// The room, and what names its register: cheap to compare after each event.
+    /// The room, and the name of its register's content: cheap to compare after each event.
     #[must_use]
     pub fn register(&self) -> (RoomId, Digest32) {
         (self.stay.room(), self.registry.digest())
     }
 
-    /// Records of the register, to be judged by somebody else's rules.
+    /// The register's records, to be judged by other rules.
     pub fn records(&self) -> impl Iterator<Item = &Arc<SignedRecord>> {
         self.registry.records()
     }
 
-    /// Who is a member by them.
+    /// Who is a member according to them.
     #[must_use]
     pub fn membership(&self) -> &Membership {
         self.registry.membership()
@@ -87,6 +87,8 @@ impl Router {
         let mut loads = vec![load("links", self.links.count(), limits.peers)];
         let (waiting, most) = self.cx.notices_waiting();
         loads.push(load("notices that wait", waiting, most));
+        let (waiting, most) = self.registry.records_waiting();
+        loads.push(load("records that wait", waiting, most));
         loads.extend(self.members.loads(limits));
         loads.extend(self.log.loads(limits));
         // Every host of a file held or fetched here counts.

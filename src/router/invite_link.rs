@@ -7,9 +7,9 @@ use data_encoding::BASE32_NOPAD;
 use crate::crypto::hash::digest;
 use crate::crypto::invite::{InviteSecret, SECRET_BYTES};
 
-/// What the text begins with.
+/// How the text begins.
 pub const SCHEME: &str = "klatch:";
-/// What a command line that enters by an invitation begins with.
+/// How a command line begins that enters by an invitation.
 pub const COMMAND_LINE: &str = "klatch klatch:";
 
 const VERSION: u8 = 1;
@@ -29,16 +29,16 @@ pub fn command_line(text: &str) -> String {
     format!("{COMMAND_LINE}{}", text.strip_prefix(SCHEME).unwrap_or(text))
 }
 
-/// An invitation as its guest holds it.
+/// An invitation as a guest holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InviteLink {
-    /// Shared by maker and guest only.
+    /// Known only to maker and guest.
     pub secret: InviteSecret,
     /// Names room and maker ([`super::signed::room_hint`]).
     pub room: [u8; 8],
-    /// It admits until then, milliseconds since 1970 UTC, in whole hours.
+    /// When it expires, milliseconds since 1970 UTC, in whole hours.
     pub until_ms: i64,
-    /// It lets in one guest only.
+    /// It admits only one guest.
     pub once: bool,
     /// The room was closed when it was made.
     pub locked: bool,
@@ -46,7 +46,7 @@ pub struct InviteLink {
     pub addrs: Vec<SocketAddr>,
 }
 
-/// Why a text is no invitation.
+/// Why a text is not an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InviteLinkError {
     /// It does not begin with [`SCHEME`].
@@ -137,7 +137,7 @@ impl InviteLink {
         }
         for _ in 0..v6 {
             let ip = Ipv6Addr::from(take::<16>(&mut rest)?);
-            // One that stands for an IPv4 address is that.
+            // An address that stands for an IPv4 one is converted.
             let ip = IpAddr::from(ip).to_canonical();
             addrs.push(SocketAddr::new(ip, u16::from_be_bytes(take(&mut rest)?)));
         }
@@ -205,7 +205,7 @@ mod tests {
             let mut changed = text.clone().into_bytes();
             changed[at] = if changed[at] == b'a' { b'b' } else { b'a' };
             let changed = String::from_utf8(changed).unwrap();
-            // Two bytes find all but one of 65,536; these are fixed.
+            // Two check bytes miss one change in 65,536; these cases are fixed.
             assert!(InviteLink::from_text(&changed).is_err(), "{changed}");
         }
         assert_eq!(InviteLink::from_text("connect 1.2.3.4"), Err(InviteLinkError::NoInvitation));

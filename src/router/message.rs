@@ -14,8 +14,8 @@ use super::signed::{Chain, SignedEntry, SignedInvitation, SignedPresence, Signed
 use crate::crypto::invite::FindKey;
 use crate::crypto::opaque::PasswordData;
 
-/// The first record of both sides, before anything is known of the other. The room tag that goes
-/// with it on the wire is made and compared by `net`, which knows the handshake hash.
+/// Each side's first record, before it knows anything of the other. The room tag that goes with it
+/// on the wire is made and compared by `net`, which knows the handshake hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
     /// This run of the program.
@@ -28,7 +28,7 @@ pub struct Hello {
     pub password: bool,
     /// The dialer enters the room that it dials, if it may; redials and lanes only link.
     pub moves: bool,
-    /// What the dialer brings to be let in.
+    /// What the dialer brings to be admitted.
     pub brings: Brings,
     /// What the sender can do beyond what every klatch can.
     pub can: BTreeSet<Capability>,
@@ -45,7 +45,7 @@ impl Capability {
     /// All that this program has.
     pub const ALL: [Self; 1] = [Self::Verify];
 
-    /// How it is named in Hello.
+    /// Its name in Hello.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Capability {
         }
     }
 
-    /// The capability that a word names, if it is one of ours.
+    /// The capability with this name, if it is one of ours.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|capability| capability.word() == word)
@@ -68,7 +68,7 @@ pub struct PushedEntry {
 }
 
 impl PushedEntry {
-    /// What goes over the wire, written once for all clones.
+    /// The bytes for the wire, written once for all clones.
     pub fn form(&self, write: impl FnOnce(&SignedEntry) -> Box<[u8]>) -> &[u8] {
         self.form.get_or_init(|| write(&self.entry))
     }
@@ -116,13 +116,13 @@ pub struct Refusal {
     pub wait_ms: Option<u64>,
     /// The record that puts the refused peer out, signed by its author.
     pub record: Option<Arc<SignedRecord>>,
-    /// The author's ticket as a steward, if it is one. Without knowing it, the refused peer would
-    /// not accept the record, and never agree with those that do.
+    /// The author's ticket as a steward, if it is one. Without that the refused peer would not
+    /// accept the record, and would never agree with those that do.
     pub steward: Option<Arc<SignedRecord>>,
 }
 
 impl Refusal {
-    /// A refusal without particulars.
+    /// A refusal without details.
     #[must_use]
     pub fn of(why: Why) -> Self {
         Self { why, wait_ms: None, record: None, steward: None }
@@ -132,7 +132,7 @@ impl Refusal {
 /// The reasons for refusing or closing a connection that travel on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
-    /// Another connection is moving this node just now: try again in 100 to 300 ms.
+    /// Another connection is moving this node at the moment: try again in 100 to 300 ms.
     Busy,
     /// Both ends are the same run.
     SelfConnect,
@@ -164,7 +164,7 @@ pub enum Why {
     WrongPassword,
     /// Too many attempts.
     TooManyAttempts,
-    /// No room for another link or ticket.
+    /// No space for another link or ticket.
     Full,
     /// Another run of the same identity is linked.
     IdentityInUse,
@@ -246,18 +246,18 @@ impl Why {
 pub struct Have {
     /// The chain.
     pub chain: Chain,
-    /// Entries held without a gap; for a forked chain those before the fork.
+    /// Entries held without a gap; for a forked chain, those before the fork.
     pub len: u64,
     /// Id of the last of them, or the hash of the two that prove the fork.
     pub head: EntryId,
-    /// The chain is known to be forked right behind `len`.
+    /// The chain is known to be forked right after `len`.
     pub forked: bool,
-    /// What comes behind `len` was refused: its author's share of the sender's log is used up.
+    /// What comes after `len` was refused: its author's share of the sender's log is used up.
     pub refused: bool,
 }
 
 impl Have {
-    /// All of a chain was refused.
+    /// Everything of a chain was refused.
     #[must_use]
     pub fn nothing_of(chain: Chain) -> Self {
         Self { chain, len: 0, head: EntryId([0; 32]), forked: false, refused: true }
@@ -302,16 +302,16 @@ pub enum Message {
     },
     /// The connection ends, with the reason.
     Refuse(Refusal),
-    /// Before the link: names the sender's register, the same for equal ones.
+    /// Before the link: names the sender's register; equal registers have equal names.
     Register(Digest32),
-    /// Before the link, if the registers differ: a page of the sender's.
+    /// Before the link, if the registers differ: a page of the sender's record ids.
     Ids {
         /// Records that the sender has.
         list: Vec<RecordId>,
-        /// The last page.
+        /// Whether this is the last page.
         last: bool,
     },
-    /// Records of the register: before the link what the receiver lacks, later as they are made.
+    /// Records of the register: before the link those that the receiver lacks, later new ones.
     Records(Vec<Arc<SignedRecord>>),
     /// What members keep of the password in force.
     Password {
@@ -320,28 +320,28 @@ pub enum Message {
         /// The data.
         data: PasswordData,
     },
-    /// An invitation that lives, and by what its guest is known.
+    /// An invitation that is valid, and what a guest is recognised by.
     Invitation {
         /// The invitation.
         invitation: Arc<SignedInvitation>,
-        /// Members only know this of its secret.
+        /// All that members know of its secret.
         find: FindKey,
     },
-    /// Begins to compare words: commits to the value that follows when the peer's is known.
+    /// Starts comparing words: commits to the value that follows when the peer's is known.
     VerifyCommit(Digest32),
     /// A value for comparing words.
     VerifyNonce(Digest32),
-    /// Somebody's presence record.
+    /// A member's presence record.
     Presence(Arc<SignedPresence>),
-    /// A new entry, unasked.
+    /// A new entry, sent unasked.
     Entry(PushedEntry),
     /// How much of some chains the sender has.
     Have(Vec<Have>),
     /// How much of a chain `holder` has, passed on to its author.
     Receipt {
-        /// Who has it.
+        /// The member that has it.
         holder: MemberId,
-        /// How far.
+        /// How much.
         have: Have,
     },
     /// Asks for the entries after these.
@@ -357,7 +357,7 @@ pub enum Message {
         number: u32,
         /// Entries in the order in which the sender accepted them.
         entries: Vec<Arc<SignedEntry>>,
-        /// The answer ends with this.
+        /// Whether the answer ends with this.
         last: bool,
     },
     /// Asks for a pong.
@@ -384,7 +384,7 @@ pub enum Message {
     Dropped {
         /// The file.
         file: FileId,
-        /// Why it will not fetch it, if that is so.
+        /// Why it will not fetch it, if so.
         done: Option<Done>,
     },
     /// Asks the receiver to dial with `lane-serve`, because the sender cannot reach it.
@@ -405,5 +405,5 @@ pub enum Message {
     },
 }
 
-/// Where a peer is, as the shell knows it.
+/// A peer's address, as the shell knows it.
 pub type Remote = SocketAddr;

@@ -1,7 +1,7 @@
 //! The pure core: the room's state machine. No socket, file, thread, channel, clock or entropy.
 //!
 //! [`Router::handle`] takes one [`Event`] and returns all its [`Effect`]s in order. Time is an
-//! argument, the seed is used for ties and jitter only, and every collection is ordered, so the
+//! argument, the seed is used only for ties and jitter, and every collection is ordered, so the
 //! same seed and the same events give the same effects. Handles stay in the shell; the router knows
 //! ids.
 
@@ -78,7 +78,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// A node alone in a fresh open room.
+    /// A node alone in a new open room.
     #[must_use]
     pub fn new(config: Config, me: Identity, seed: u64) -> Self {
         let cx = Context::new(config, me, seed);
@@ -111,7 +111,7 @@ impl Router {
         router
     }
 
-    /// Handles one event and returns everything that it gives rise to, in order.
+    /// Handles one event and returns all effects that it causes, in order.
     pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Effect> {
         self.cx.now = self.cx.now.max(now);
         if !self.stopping {
@@ -248,7 +248,7 @@ impl Router {
         }
     }
 
-    /// What the machines want of each other.
+    /// Carries out what the machines want of each other.
     fn carry_out_orders(&mut self) {
         while let Some(order) = self.cx.next_order() {
             match order {
@@ -277,9 +277,10 @@ impl Router {
                 Timer::Notices => self.cx.notify_due(),
                 Timer::Guesses => self.guesses.tell(&mut self.cx),
                 Timer::Repair(conn) => self.log.repair_due(&mut self.cx, conn),
+                Timer::Records => self.records_due(),
                 Timer::RecordsLeft(conn) => self.cx.mark(conn),
                 Timer::Departure => self.look_at_departures(),
-                // They are looked at after each event.
+                // These are checked after each event.
                 Timer::Waits => {}
                 Timer::Words => self.comparisons.expire(&mut self.cx),
                 Timer::Members => self.members.due(),

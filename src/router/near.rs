@@ -1,11 +1,11 @@
 //! Finds the word that somebody probably meant.
 
-/// Longer words are not compared: the work grows with the square of them.
+/// Longer words are not compared: the work grows with the square of their length.
 const LONGEST_CHARS: usize = 255;
 
-/// The one of the words that is nearest to what was typed, if it is near: of two as near the
-/// first. A letter too many, too few, wrong or swapped with its neighbour is one step; a third of
-/// the letters may be wrong, whatever their case.
+/// The word nearest to what was typed, if near enough; the first of several as near. A letter too
+/// many, too few, wrong or swapped with its neighbour is one step; a third of the letters may be
+/// wrong, and case does not matter.
 pub fn nearest<'w>(typed: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let typed: Vec<char> = typed.to_lowercase().chars().take(LONGEST_CHARS + 1).collect();
     if typed.len() > LONGEST_CHARS {

@@ -1,7 +1,7 @@
 //! What one machine wants of the router because other machines are involved.
 //!
-//! A machine never calls another one. It gets a read-only view of others; what should happen
-//! elsewhere it orders, and the router carries that out once the machine is done.
+//! A machine never calls another one. It gets a read-only view of others; if something should
+//! happen elsewhere, it orders that, and the router carries it out once the machine is done.
 
 use super::command::Command;
 use super::event::{Closed, Draw, Target};
@@ -9,24 +9,24 @@ use super::ids::{ConnId, FaceId, MemberId};
 use super::message::Refusal;
 use super::notice::Failure;
 
-/// Something that concerns more than one machine.
+/// Something that involves more than one machine.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// A connection ended; `refusal`: what this side had against it.
+    /// A connection ended; `refusal`: why this side refused it.
     EndConn { conn: ConnId, how: Closed, refusal: Option<Refusal> },
-    /// An agreement of two continues.
+    /// The agreement on this connection continues.
     Agree(ConnId),
-    /// The register changed: links and lanes with those who are no members end.
+    /// The register changed: end links and lanes with those who are no longer members.
     CloseOutsiders,
     /// Nobody sends this node anything any more.
     FailDownloads(Failure),
-    /// A command goes on.
+    /// A command continues.
     Command(GivenCommand),
-    /// A change of the lock is over: commands that waited for it go on.
+    /// A lock change is over: commands that waited for it continue.
     LockSettled,
-    /// Dial somebody, over a connection of this id.
+    /// Dial somebody, over a connection with this id.
     Dial { conn: ConnId, target: Target, purpose: Purpose },
-    /// Nothing is to come over a lane any more.
+    /// Nothing more should come over a lane.
     DropLane(ConnId),
 }
 

@@ -1,6 +1,6 @@
-//! What others can make klatch tell again and again. A few times it is told at once; after that it
-//! waits, and is told from time to time as it is by then. Those who cause it take turns: who causes
-//! much waits for itself, and delays others by one notice each.
+//! Notices that others can cause again and again. A few are reported at once; after that they wait,
+//! and only the latest state is reported from time to time. Those who cause them take turns:
+//! whoever causes many waits for its own, and delays others by one notice each.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,43 +11,43 @@ use super::notice::Notice;
 use super::time::Millis;
 use super::tokens::{TokenRate, Tokens};
 
-/// Notices that wait. Each is of another member or topic, so these are more than members know.
+/// Most notices that wait: more than there can be members, as each has another member or topic.
 pub(crate) const WAITING_MAX: usize = 4_096;
 
-/// What a notice is about, beside a member.
+/// What a notice is about, apart from the member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Topic {
     /// Somebody came or went.
     Presence,
-    /// It calls itself otherwise.
+    /// It changes its name.
     Name,
     /// The room is closed or open.
     Lock,
-    /// Somebody was thrown out.
+    /// Somebody was removed.
     Removal,
-    /// It is a steward, or none any more.
+    /// It is a steward, or no longer one.
     Steward,
     /// It looks like somebody else.
     Lookalike,
-    /// It signs as two would.
+    /// Its signatures show that it runs twice.
     Copies,
-    /// It says one thing to some and another to others.
+    /// It tells different things to different members.
     Fork,
     /// Another program came with its identity.
     SecondRun,
 }
 
-/// Who causes something: all members from one source are counted as one.
+/// Who causes something: all members from one source count as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
-    /// Members that come from there.
+    /// Members that come from this source.
     Source(IpAddr),
-    /// One on this computer, or of whom it is not known.
+    /// A member on this computer, or from an unknown address.
     Member(MemberId),
 }
 
 impl Origin {
-    /// A member that comes from an address.
+    /// The origin of a member that comes from this address.
     pub(crate) fn of(member: MemberId, from: Option<IpAddr>) -> Self {
         let from = from.filter(|from| !is_own_computer(*from));
         from.map_or(Self::Member(member), |from| Self::Source(source_of(from)))
@@ -55,10 +55,10 @@ impl Origin {
 }
 
 impl Topic {
-    /// All members together.
+    /// The rate for all members together.
     fn rate(self) -> TokenRate {
         let (burst, per_min) = match self {
-            // A whole room may come at once.
+            // A whole room may arrive at once.
             Self::Presence => (256, 120),
             Self::Name | Self::Removal => (16, 12),
             Self::Lock | Self::Steward | Self::Lookalike => (8, 6),
@@ -68,11 +68,11 @@ impl Topic {
     }
 }
 
-/// What may be told, and what waits.
+/// What may be reported, and what is waiting.
 #[derive(Debug, Default)]
 pub(crate) struct Quiet {
     tokens: BTreeMap<Topic, Tokens>,
-    /// The turn of what was told last.
+    /// The turn of the last report.
     turns: BTreeMap<Topic, u64>,
     /// Oldest first.
     waiting: Vec<WaitingNotice>,
@@ -83,7 +83,7 @@ struct WaitingNotice {
     topic: Topic,
     about: MemberId,
     origin: Origin,
-    /// The lowest of its topic is told first. What one origin causes has a turn each.
+    /// The lowest of its topic comes first. Each notice of one origin has a turn of its own.
     turn: u64,
     notice: Notice,
 }
@@ -95,8 +95,8 @@ impl WaitingNotice {
 }
 
 impl Quiet {
-    /// Whether a notice is told now: it is given back. Otherwise it waits, in place of what waited
-    /// of the same. Of too many, one goes of the origin that has most.
+    /// Whether to report a notice now: then it is returned. Otherwise it waits, replacing an
+    /// earlier one about the same thing. If there are too many, the origin that has most loses one.
     pub(crate) fn admit(
         &mut self,
         origin: Origin,
@@ -114,9 +114,7 @@ impl Quiet {
         if self.tokens(topic, now).take(1, now) {
             return Some(notice);
         }
-        let own = self.waiting.iter().filter(|of| of.topic == topic && of.origin == origin);
-        let last = own.map(|of| of.turn).max().or(self.turns.get(&topic).copied());
-        let turn = last.unwrap_or(0) + 1;
+        let turn = self.next_turn(topic, origin);
         self.waiting.push(WaitingNotice { topic, about: member, origin, turn, notice });
         if self.waiting.len() > WAITING_MAX {
             self.drop_one();
@@ -135,22 +133,40 @@ impl Quiet {
         }
     }
 
-    /// What this node does itself is told at once, in place of what waits of the same.
+    /// Others told of a member, which now speaks for itself: what waits about it waits in its own
+    /// turn.
+    pub(crate) fn speaks(&mut self, about: MemberId, origin: Origin) {
+        for topic in [Topic::Presence, Topic::Name] {
+            let turn = self.next_turn(topic, origin);
+            let waiting = self.waiting.iter_mut().find(|of| of.is_of((topic, about)));
+            if let Some(waiting) = waiting.filter(|of| of.origin != origin) {
+                (waiting.origin, waiting.turn) = (origin, turn);
+            }
+        }
+    }
+
+    fn next_turn(&self, topic: Topic, origin: Origin) -> u64 {
+        let own = self.waiting.iter().filter(|of| of.topic == topic && of.origin == origin);
+        let last = own.map(|of| of.turn).max().or(self.turns.get(&topic).copied());
+        last.unwrap_or(0) + 1
+    }
+
+    /// What this node does itself is reported at once, replacing what waits about the same thing.
     pub(crate) fn forget(&mut self, of: (Topic, MemberId)) {
         self.waiting.retain(|waiting| !waiting.is_of(of));
     }
 
-    /// Another room: what waits is of no use there.
+    /// The room changes: waiting notices are of no use there.
     pub(crate) fn forget_all(&mut self) {
         self.waiting.clear();
     }
 
-    /// How many wait.
+    /// How many are waiting.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// What may be told by now.
+    /// What may be reported now.
     pub(crate) fn take_due(&mut self, now: Millis) -> Vec<Notice> {
         let mut due = Vec::new();
         let topics: BTreeSet<Topic> = self.waiting.iter().map(|of| of.topic).collect();
@@ -171,7 +187,7 @@ impl Quiet {
         waiting.min_by_key(|(_, of)| of.turn).map(|(at, _)| at)
     }
 
-    /// When something may be told.
+    /// When something may be reported.
     pub(crate) fn next_due(&mut self, now: Millis) -> Option<Millis> {
         let mut next = None;
         let waits = |of: &Topic| self.waiting.iter().any(|waiting| waiting.topic == *of);
@@ -187,7 +203,7 @@ impl Quiet {
     }
 }
 
-/// One notice in place of two, as faces know nothing of the first; `None` if nothing changed.
+/// One notice in place of two, as faces have not seen the first; `None` if nothing changed.
 fn merged(first: Notice, second: Notice) -> Option<Notice> {
     Some(match (first, second) {
         (Notice::NameChanged { before, .. }, Notice::NameChanged { member, .. }) => {
@@ -231,7 +247,7 @@ mod tests {
         Notice::NameChanged { member, before: Untrusted::new(before) }
     }
 
-    /// R7: 120,000 lines of new names stood on the screen.
+    /// R7: the screen showed 120,000 lines about new names.
     #[test]
     fn r7_what_changes_all_the_time_is_told_as_it_is_from_time_to_time() {
         let mut quiet = Quiet::default();
@@ -245,7 +261,7 @@ mod tests {
         }
         assert!(told.len() <= 16 + 2, "{}", told.len());
         assert_eq!(quiet.len(), 1);
-        // Others' changes are told in their turn, and nothing is lost but what is over.
+        // Others' changes are reported in their turn, and only outdated ones are lost.
         let ben = (Topic::Name, MemberId([2; 32]));
         assert_eq!(quiet.admit(BENS, ben, renamed(2, "ben", "benno"), Millis(9_999)), None);
         assert_eq!(quiet.admit(BENS, ben, renamed(2, "benno", "bernd"), Millis(9_999)), None);
@@ -264,7 +280,7 @@ mod tests {
         assert_eq!(last[1], renamed(2, "ben", "bernd"));
         let Notice::NameChanged { member, .. } = &last[0] else { unreachable!() };
         assert_eq!(member.who.name.raw(), "eve 120000");
-        // What came back to what it was is not worth a word.
+        // A change that was reversed is not worth a notice.
         for _ in 0..16 {
             quiet.admit(BENS, ben, renamed(2, "bernd", "ben"), now);
         }
@@ -274,8 +290,8 @@ mod tests {
         assert_eq!(quiet.len(), 0);
     }
 
-    /// R7: a member told of a thousand that it had made up, and who came by then was announced
-    /// minutes later, or never.
+    /// R7: a member announced a thousand others that it had made up, and real newcomers were
+    /// reported minutes later, or never.
     #[test]
     fn r7_who_causes_much_does_not_delay_others() {
         let mut quiet = Quiet::default();

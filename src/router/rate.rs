@@ -1,33 +1,33 @@
 //! Transfer rates as people see them: steady while bytes come, and 0 once none do.
 //!
-//! [`super::swarm::pace`] measures what decides how much to request from whom.
+//! [`super::swarm::pace`] has the measurements that decide how much to request from whom.
 
 use super::time::Millis;
 
-/// Time over which bytes are counted before they change a rate.
+/// How long bytes are collected before they change a rate.
 const SAMPLE_MS: u64 = 250;
-/// So much of the past counts beside a new sample, which makes a rate steady.
+/// The weight of the past against a new sample, which makes a rate steady.
 const PAST_MS: u64 = 750;
 /// After this time without a byte the rate is 0.
 const SILENCE_MS: u64 = 2_000;
-/// Bytes that come after a longer silence have not been under way since the last ones.
+/// Bytes that come after a longer silence were not on their way all that time.
 const PAUSE_MS: u64 = 30_000;
 
 /// Counts what comes.
 #[derive(Debug)]
 pub(crate) struct MeasuredRate {
     bytes_per_second: u64,
-    /// Since when bytes are counted, and how many came since.
+    /// When counting began, and how many bytes came since.
     since: Millis,
     bytes: u64,
-    /// When something came last.
+    /// When something last came.
     last: Millis,
     /// How much came at once when the rate last changed.
     piece_bytes: u64,
 }
 
 impl MeasuredRate {
-    /// Nothing came yet, but may from now on.
+    /// Nothing has come yet, but may from now on.
     pub(crate) fn new(now: Millis) -> Self {
         Self { bytes_per_second: 0, since: now, bytes: 0, last: now, piece_bytes: 0 }
     }
@@ -38,7 +38,7 @@ impl MeasuredRate {
             return;
         }
         if now >= self.silent_at() {
-            // Earlier bytes do not count. Over a slow link these were under way since then.
+            // Earlier bytes do not count. Over a slow link these were on their way since then.
             *self = Self::new(self.last.max(Millis(now.0.saturating_sub(PAUSE_MS))));
         }
         self.bytes += bytes;
@@ -54,13 +54,13 @@ impl MeasuredRate {
         (self.since, self.bytes, self.piece_bytes) = (now, 0, bytes);
     }
 
-    /// Bytes per second; 0 when nothing moves.
+    /// Bytes per second; 0 if nothing moves.
     pub(crate) fn at(&self, now: Millis) -> u64 {
         if now < self.silent_at() { self.bytes_per_second } else { 0 }
     }
 
-    /// When the rate is 0 if nothing more comes. Over a slow link even a steady stream comes in
-    /// pieces that are further apart than [`SILENCE_MS`]: twice that time is given to each.
+    /// When the rate becomes 0 if nothing more comes. Over a slow link even a steady stream comes
+    /// in pieces further apart than [`SILENCE_MS`]: each gets twice the time between two.
     pub(crate) fn silent_at(&self) -> Millis {
         let apart = self.piece_bytes.saturating_mul(2_000).checked_div(self.bytes_per_second);
         self.last.plus(apart.unwrap_or(0).max(SILENCE_MS))
@@ -71,7 +71,7 @@ impl MeasuredRate {
 mod tests {
     use super::*;
 
-    /// The rates that are seen every 100 ms while pieces come `apart_ms` apart.
+    /// The rates seen every 100 ms while pieces come `apart_ms` apart.
     fn seen(piece_bytes: u64, apart_ms: u64) -> Vec<u64> {
         let mut rate = MeasuredRate::new(Millis(0));
         let step = |now| {
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(rate.at(Millis(11_999)), 1_000_000);
         assert_eq!(rate.silent_at(), Millis(12_000));
         assert_eq!(rate.at(Millis(12_000)), 0);
-        // The hour in between is not the fault of what comes then.
+        // The hour in between must not count against what comes next.
         rate.came(Millis(3_600_000), 100_000);
         assert_eq!(rate.at(Millis(3_600_000)), 3_333);
         for now in (3_600_100..3_605_000).step_by(100) {

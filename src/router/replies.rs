@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::ids::FaceId;
 use super::notice::{Code, Failure};
 
-/// Failures of one command that are told one by one.
+/// Most failures of one command that are reported one by one.
 const FAILURES_SHOWN: usize = 8;
 
 /// Answers that wait for several files, and whether any command failed.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
-    /// Downloads that one command asked for: how many are to end, and what failed of those that
-    /// did.
+    /// Downloads that one command requested: how many have yet to end, and the failures of those
+    /// that did.
     several: BTreeMap<(FaceId, u64), (usize, Vec<Failure>)>,
     failed: bool,
 }
@@ -23,7 +23,7 @@ impl Replies {
         self.several.insert(of, (count, Vec::new()));
     }
 
-    /// A face ended: nothing of it is answered any more.
+    /// A face ended: none of its commands are answered any more.
     pub(crate) fn forget(&mut self, face: FaceId) {
         self.several.retain(|(of, _), _| *of != face);
     }
@@ -33,7 +33,7 @@ impl Replies {
         self.failed
     }
 
-    /// The result of a whole command, when the last of its downloads has ended.
+    /// The result of a whole command, once the last of its downloads has ended.
     pub(crate) fn settle(
         &mut self,
         (face, line): (FaceId, u64),
@@ -53,13 +53,13 @@ impl Replies {
                 all_of(failures)
             }
         };
-        // Failures in a page are told there, and its person sees them.
+        // A page reports failures itself, where its person sees them.
         self.failed |= result.is_err() && face == FaceId::TERMINAL;
         Some(result)
     }
 }
 
-/// The answer of a command with several files about those that could not be offered.
+/// A command's answer about those of its files that could not be offered.
 pub(crate) fn all_of(mut failures: Vec<Failure>) -> Result<(), Failure> {
     if failures.len() < 2 {
         return failures.pop().map_or(Ok(()), Err);

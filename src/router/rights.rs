@@ -6,31 +6,31 @@ use std::path::{Path, PathBuf};
 use super::command::Command;
 use super::notice::{Code, Failure, Notice};
 
-/// What a face may do besides what all faces may; it has them from its beginning to its end.
+/// What a face may do besides what all faces may, from its beginning to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaceRights {
     /// End klatch, or its stay in the room: `quit`, `leave` and the end of stdin.
     pub quit: bool,
-    /// See in which folders of this computer files lie, but for sentences that name one.
+    /// See in which folders of this computer files are, except in sentences that name one.
     pub see_paths: bool,
-    /// Name files and folders of this computer, to offer what is there or to save there.
+    /// Name files and folders of this computer, to offer files from there or save them there.
     pub name_paths: bool,
 }
 
 impl FaceRights {
-    /// Those of the terminal: all.
+    /// The terminal's: all.
     pub const TERMINAL: Self = Self { quit: true, see_paths: true, name_paths: true };
-    /// Those of a page. Whatever it offers comes to klatch as bytes.
+    /// A page's. Whatever it offers reaches klatch as bytes.
     pub const PAGE: Self = Self { quit: true, see_paths: true, name_paths: false };
-    /// Those of a job, which ends without klatch.
+    /// A job's, which ends before klatch does.
     pub const JOB: Self = Self { quit: false, see_paths: true, name_paths: true };
-    /// Those of a face that has ended.
+    /// None, for a face that has ended.
     pub const NONE: Self = Self { quit: false, see_paths: false, name_paths: false };
 
     /// Whether a face may give a command.
     ///
     /// # Errors
-    /// `permission_denied` when it may not.
+    /// `permission_denied` if it may not.
     pub fn check(self, command: &Command) -> Result<(), Failure> {
         let denied = match command {
             Command::Quit(_) | Command::EndOfInput if !self.quit => "end klatch",
@@ -47,7 +47,7 @@ impl FaceRights {
         Err(Failure::new(Code::PermissionDenied, text))
     }
 
-    /// A notice as a face is shown it.
+    /// A notice in the form that a face is shown.
     #[must_use]
     pub fn shown(self, notice: &Notice) -> Cow<'_, Notice> {
         if self.see_paths {
@@ -64,7 +64,7 @@ impl FaceRights {
         Cow::Owned(notice)
     }
 
-    /// A path as a face is shown it: to whoever may not see it, it is a name without its folder.
+    /// A path in the form that a face is shown: without its folder if the face may not see that.
     #[must_use]
     pub fn shown_path(self, path: &Path) -> PathBuf {
         match path.file_name() {

@@ -1,4 +1,4 @@
-//! Ties and jitter, from a seed. Never for secrets: those arrive in events.
+//! Ties and jitter, from a seed. Never for secrets: those come with events.
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and the same everywhere for the same seed.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to `bound` - 1; 0 when `bound` is 0. The bias is below 2^-32 for the small
+    /// A number from 0 to `bound` - 1; 0 if `bound` is 0. The bias is below 2^-32 for the small
     /// bounds that ties and jitter need.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.next_u64() % bound }

@@ -13,7 +13,7 @@ pub(crate) struct Stay {
 }
 
 impl Stay {
-    /// Nobody was met in this room yet.
+    /// A stay in which nobody was met yet.
     pub(crate) fn new(room: RoomId) -> Self {
         Self { room, settled: false, announced: false, told_outside: false, met: false }
     }
@@ -28,7 +28,7 @@ impl Stay {
         self.settled
     }
 
-    /// A link is committed.
+    /// A link was committed.
     pub(crate) fn settle(&mut self) {
         self.settled = true;
     }

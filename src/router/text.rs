@@ -1,4 +1,4 @@
-//! Texts written by people and peers: the rules for them, and the one type for foreign text.
+//! Texts written by people and peers: the rules for them, and the one type for peers' text.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -16,7 +16,7 @@ pub const MESSAGE_MAX_BYTES: usize = 8 * 1024;
 /// Longest nickname, in characters.
 pub const NAME_MAX_CHARS: usize = 32;
 
-/// Columns of a name that are shown in a sentence.
+/// Most columns of a name in a sentence.
 const SHOWN_COLUMNS: usize = 64;
 
 /// Text that somebody else had a hand in.
@@ -31,7 +31,7 @@ const SHOWN_COLUMNS: usize = 64;
 #[derive(Clone)]
 pub struct Untrusted {
     whole: Arc<str>,
-    /// Two small numbers: there is one of these for everything that people see.
+    /// Two small numbers, because everything that people see has one of these.
     piece: Range<u32>,
 }
 
@@ -43,7 +43,7 @@ impl Untrusted {
         Self { whole, piece: 0..length }
     }
 
-    /// Wraps the piece of `whole` that `piece` points into, and a copy of any other text.
+    /// Wraps the piece of `whole` that `piece` points into, or else a copy of `piece`.
     #[must_use]
     pub fn within(whole: &Arc<str>, piece: &str) -> Self {
         let start = piece.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
@@ -55,7 +55,7 @@ impl Untrusted {
         }
     }
 
-    /// The text as it is: for comparing, and for encoders that escape by themselves.
+    /// The text as it is: for comparing, and for encoders that escape it themselves.
     #[must_use]
     pub fn raw(&self) -> &str {
         self.whole.get(self.piece.start as usize..self.piece.end as usize).unwrap_or_default()
@@ -69,9 +69,9 @@ impl Untrusted {
         out
     }
 
-    /// A name in a sentence: on one line, its white space squeezed and its middle left out where it
-    /// is long. However it is padded, what follows in it does not come to stand at the beginning
-    /// of a row, where it would look like a line of klatch's.
+    /// A name in a sentence: on one line, with white space squeezed, and without its middle if it
+    /// is long. However it is padded, no later part of it can end up at the beginning of a row,
+    /// where it would look like a line of klatch's.
     #[must_use]
     pub fn short(&self) -> String {
         let mut squeezed = String::new();
@@ -82,7 +82,7 @@ impl Untrusted {
                 squeezed.push(' ');
             }
         }
-        // Marks that fill no column of their own are bounded as well.
+        // Marks without a column of their own are limited as well.
         let columns = |c: char| c.width().unwrap_or(1).max(1);
         if squeezed.chars().map(columns).sum::<usize>() <= SHOWN_COLUMNS {
             return squeezed;
@@ -186,7 +186,7 @@ impl fmt::Debug for Untrusted {
 }
 
 fn push_escaped(out: &mut String, c: char, keep_breaks: bool) {
-    // Joiners make emoji and some scripts readable and can hide nothing in a message.
+    // Joiners make emoji and some scripts readable, and can hide nothing in a message.
     let kept = matches!(c, '\n' | '\t' | '\u{200c}' | '\u{200d}');
     if keep_breaks && kept || !(is_control(c) || is_format(c)) {
         out.push(c);
@@ -235,7 +235,7 @@ pub fn is_format(c: char) -> bool {
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Stands behind the name of a member that this node's person has verified.
+/// Follows the name of a member that this node's person has verified.
 pub const VERIFIED_MARK: char = '✓';
 
 /// Characters that could be taken for [`VERIFIED_MARK`].
@@ -258,20 +258,20 @@ pub fn is_mark(c: char) -> bool {
     )
 }
 
-/// The name with such characters escaped: nobody marks themselves.
+/// The name with such characters escaped: nobody can mark themselves.
 #[must_use]
 pub fn without_marks(name: &str) -> String {
     without(name, is_mark)
 }
 
-/// Stands between a name and the digits that tell it apart.
+/// Comes between a name and the digits that tell it apart.
 pub const DIGITS_MARK: char = '·';
 
-/// Characters that could be taken for [`DIGITS_MARK`], or for another one and that.
+/// Characters that could be taken for [`DIGITS_MARK`], alone or as part of another one.
 #[must_use]
 pub fn is_digits_mark(c: char) -> bool {
     let alike = || unicode_security::skeleton(c.encode_utf8(&mut [0; 4])).any(|c| c == DIGITS_MARK);
-    // Some that fonts draw so, and the table does not have.
+    // Characters that fonts draw the same way, but that the table lacks.
     let further = matches!(
         c,
         DIGITS_MARK | '\u{387}' | '\u{2024}' | '\u{2e33}' | '\u{318d}' | '\u{119e}' | '\u{302e}'
@@ -279,7 +279,7 @@ pub fn is_digits_mark(c: char) -> bool {
     further || !c.is_ascii() && alike()
 }
 
-/// A name as its bearer chose it, with everything escaped that klatch alone adds to names.
+/// A name as its owner chose it, with everything escaped that only klatch adds to names.
 #[must_use]
 pub fn as_chosen(name: &str) -> String {
     without(name, |c| is_mark(c) || is_digits_mark(c))
@@ -293,7 +293,7 @@ fn without(name: &str, is_unwanted: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// Names that are told one by one; of more than three the number of the others.
+/// Names, one by one; if there are more than three, the number of the others.
 pub(crate) fn few(names: impl IntoIterator<Item = String>) -> String {
     let mut names = names.into_iter();
     let first: Vec<_> = names.by_ref().take(3).collect();
@@ -303,8 +303,8 @@ pub(crate) fn few(names: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-/// What a name looks like to a person in a hurry: names with one look are easily taken for each
-/// other (the skeleton of Unicode Technical Standard 39, 4, whatever the case).
+/// What a name looks like at a glance: names with the same look are easily confused (the skeleton
+/// of Unicode Technical Standard 39, 4, ignoring case).
 #[must_use]
 pub fn look(name: &str) -> String {
     let name: String = name.chars().filter(|c| !is_mark(*c)).collect();
@@ -332,7 +332,7 @@ pub enum TextError {
     /// A control character.
     #[error("the text contains the control character U+{0:04X}, which is not allowed")]
     Control(u32),
-    /// Nothing in it.
+    /// Empty.
     #[error("the text is empty")]
     Empty,
     /// A name that is too long.
@@ -341,25 +341,25 @@ pub enum TextError {
         /// Its length in characters.
         chars: usize,
     },
-    /// A name that could be mistaken for something of klatch's.
+    /// A name that could be mistaken for something of klatch's own.
     #[error("a name may not contain ':' nor begin with '*' or '/'")]
     NameForm,
-    /// A name with what klatch puts before the digits that tell names apart.
+    /// A name with the character that klatch puts before the digits that tell names apart.
     #[error("a name may not contain '·' or what looks like it: digits behind it tell names apart")]
     NameDigits,
-    /// A name as which klatch itself speaks.
+    /// A name that klatch itself uses to speak.
     #[error("a name may not look like you, klatch or error: klatch itself speaks under these")]
     NameReserved,
 }
 
-/// Whether a name of this [`look`] can be taken for one under which klatch itself speaks.
+/// Whether a name with this [`look`] can be taken for one that klatch itself uses to speak.
 #[must_use]
 pub fn is_reserved(seen: &str) -> bool {
     static LOOKS: LazyLock<[String; 3]> = LazyLock::new(|| ["you", "klatch", "error"].map(look));
     LOOKS.iter().any(|reserved| reserved == seen)
 }
 
-/// Checks a message: 1 byte to 8 KiB, no control characters but line feed and tab.
+/// Checks a message: 1 byte to 8 KiB, no control characters except line feed and tab.
 ///
 /// # Errors
 /// Says what is wrong.
@@ -376,8 +376,8 @@ pub fn check_message(text: &str) -> Result<(), TextError> {
     }
 }
 
-/// Checks a nickname that this node's person chooses: [`read_name`], none under which klatch itself
-/// speaks, and none that could be taken for another one with its digits.
+/// Checks a nickname that this node's person chooses: [`read_name`], none that klatch itself uses
+/// to speak, and none that could be taken for another one with its digits.
 ///
 /// # Errors
 /// Says what is wrong.
@@ -447,7 +447,7 @@ mod tests {
         let long = format!("{}.tar.gz", "x".repeat(500));
         let cut = format!("{}…{}.tar.gz", "x".repeat(32), "x".repeat(24));
         assert_eq!(shown(&long), cut);
-        // Wide characters and marks without a width are no longer either.
+        // Wide characters and marks without width do not make it longer.
         assert_eq!(shown(&"\u{6f22}".repeat(500)).chars().count(), 32);
         assert_eq!(shown(&format!("e{}", "\u{301}".repeat(500))).chars().count(), 64);
         assert_eq!(Untrusted::new(long.as_str()).line(), long);
@@ -471,7 +471,7 @@ mod tests {
         }
     }
 
-    /// T6: digits behind a name are klatch's own.
+    /// T6: digits after a name are klatch's own.
     #[test]
     fn t6_nobody_puts_digits_behind_a_name() {
         for c in

@@ -13,17 +13,17 @@ impl Millis {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds since `earlier`; 0 if that lies ahead.
+    /// Milliseconds since `earlier`; 0 if that is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// Settings of the wall clock that are remembered: suspends and changes by hand.
+/// How many settings of the wall clock are remembered: suspends and changes by hand.
 const SETTINGS: usize = 64;
 
-/// What the wall clock shows, which may be set at any time and goes on while a computer sleeps.
+/// The wall clock, which may be set at any time and continues while a computer sleeps.
 #[derive(Debug)]
 pub(crate) struct WallClock {
     /// Milliseconds since 1970 UTC at the steady clock's zero.
@@ -35,7 +35,7 @@ impl WallClock {
         Self { settings: VecDeque::from([(Millis(0), at_zero_ms)]) }
     }
 
-    /// It is another one from here on.
+    /// From now on it shows another time.
     pub(crate) fn set(&mut self, now: Millis, at_zero_ms: i64) {
         if self.settings.len() >= SETTINGS {
             self.settings.pop_front();
@@ -51,7 +51,7 @@ impl WallClock {
     }
 }
 
-/// Keeps the earliest of the deadlines that it is shown.
+/// Keeps the earliest of the deadlines that it is given.
 #[derive(Debug, Default)]
 pub(crate) struct Earliest(pub(super) Option<Millis>);
 

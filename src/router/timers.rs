@@ -1,44 +1,46 @@
-//! The one clock of all machines: named deadlines, in order.
+//! The one clock for all machines: named deadlines, in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ids::ConnId;
 use super::time::Millis;
 
-/// What is due at some time: one name for each thing that waits, so that it has one deadline.
+/// What is due at some time: one name, and so one deadline, for each thing that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// An attempt is tried again, or its history did not come in time.
+    /// An attempt is retried, or its history did not come in time.
     Attempt(u64),
-    /// Something is told that others caused too often.
+    /// It is time to report something that others caused too often.
     Notices,
     /// Wrong passwords are reported to people.
     Guesses,
-    /// A connection is looked at: both have to agree, or it may be silent.
+    /// A connection is checked: both must agree, or it may be silent.
     Link(ConnId),
-    /// Somebody may have come or gone, or is dialled again.
+    /// Somebody may have come or gone, or must be redialled.
     Members,
-    /// More presence records are to be told over a link.
+    /// More presence records should go over a link.
     Presence(ConnId),
-    /// Something is due to be said or asked about the log over a link.
+    /// Something about the log should be said or asked over a link.
     Repair(ConnId),
-    /// Records of the register are left to be said over a link.
+    /// Records from links are to be taken in.
+    Records,
+    /// Records of the register still have to go over a link.
     RecordsLeft(ConnId),
-    /// It is to be looked whether anybody still needs what is about to leave.
+    /// Check whether anybody still needs this node before it leaves.
     Departure,
-    /// A script waits no longer.
+    /// A script's wait is over.
     Waits,
-    /// Words are not waited for any longer.
+    /// The wait for words is over.
     Words,
-    /// Entries wait no longer for what they refer to.
+    /// Entries no longer wait for what they refer to.
     Parents,
-    /// Counts of own messages are to be told.
+    /// Counts of own messages should be reported.
     Receipts,
     /// Something of a download, a host or a lane.
     Swarm,
-    /// An offer that was taken back is so for good.
+    /// Withdrawn offers can no longer be restored.
     Undo,
-    /// A link is still to be told of files.
+    /// A link has yet to be told of files.
     SayFiles(ConnId),
 }
 
@@ -50,7 +52,7 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Sets the deadline of something, in place of the one that it had; `None`: it has none now.
+    /// Sets a deadline, replacing its earlier one; `None`: it has none now.
     pub(crate) fn set(&mut self, timer: Timer, at: Option<Millis>) {
         let before = match at {
             Some(at) => self.by_name.insert(timer, at),
@@ -72,8 +74,8 @@ impl Timers {
         self.by_time.first().map(|(at, _)| *at)
     }
 
-    /// Takes out all that is due, the earliest first. What is set again meanwhile for a time that
-    /// has come waits for the next event.
+    /// Takes out everything due, the earliest first. If one is set again meanwhile, for a time that
+    /// has come, it waits for the next event.
     pub(crate) fn take_due(&mut self, now: Millis) -> Vec<Timer> {
         let mut due = Vec::new();
         while let Some((at, timer)) = self.by_time.pop_first() {

@@ -1,25 +1,25 @@
-//! How much somebody may still do: buckets of tokens that fill with time.
+//! How much somebody may still do: buckets of tokens that refill with time.
 
 use std::collections::BTreeMap;
 
 use super::time::Millis;
 
-/// So many parts are a token: each millisecond brings as many of them as a minute brings tokens.
+/// Parts per token: each millisecond adds as many of them as a minute adds tokens.
 const PARTS: i64 = 60_000;
 
-/// How fast a bucket fills, and how much it holds.
+/// How fast a bucket refills, and how much it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TokenRate {
     pub(crate) per_min: u32,
-    /// What a full bucket holds: nobody who wants less at once is slowed down.
+    /// What a full bucket holds: a smaller amount at once is never slowed down.
     pub(crate) burst: u32,
 }
 
-/// What a peer may still do at once of what costs us something: more with time.
+/// How much a peer may do at once of what costs us something: more as time passes.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     rate: TokenRate,
-    /// In parts of tokens; less than none where more was done than there was.
+    /// In parts of tokens; negative if more was done than there was.
     parts: i64,
     counted: Millis,
 }
@@ -34,7 +34,7 @@ impl Tokens {
         Self { rate, parts: PARTS * i64::from(rate.burst), counted: now }
     }
 
-    /// Takes this many; false, and none are taken, when there are fewer.
+    /// Takes this many; returns false, and takes none, if there are fewer.
     pub(crate) fn take(&mut self, many: u64, now: Millis) -> bool {
         let enough = self.has(many, now);
         if enough {
@@ -43,26 +43,26 @@ impl Tokens {
         enough
     }
 
-    /// Whether there are so many.
+    /// Whether there are this many.
     pub(crate) fn has(&mut self, many: u64, now: Millis) -> bool {
         self.fill(now);
         self.parts >= parts_of(many)
     }
 
-    /// After how many milliseconds there are so many, if none are taken meanwhile.
+    /// After how many milliseconds there are this many, if none are taken meanwhile.
     pub(crate) fn wait_ms(&mut self, many: u64, now: Millis) -> u64 {
         self.fill(now);
         let lacking = parts_of(many).saturating_sub(self.parts).max(0).unsigned_abs();
         lacking.div_ceil(u64::from(self.rate.per_min).max(1))
     }
 
-    /// Gives back what was taken in vain.
+    /// Gives back tokens that were taken in vain.
     pub(crate) fn give(&mut self, many: u64) {
         self.parts = self.parts.saturating_add(parts_of(many)).min(self.most());
     }
 
-    /// Takes so many, though there may be fewer: for how many milliseconds there are none then, and
-    /// how many were taken. No debt takes longer than `most_ms` to repay.
+    /// Takes this many, even if there are fewer: returns for how many milliseconds there are then
+    /// none, and how many were taken. No debt takes longer than `most_ms` to repay.
     pub(crate) fn owe(&mut self, many: u64, most_ms: u64, now: Millis) -> (u64, u64) {
         self.fill(now);
         let most = i64::try_from(most_ms).unwrap_or(i64::MAX);
@@ -89,7 +89,7 @@ fn parts_of(many: u64) -> i64 {
     i64::try_from(many).unwrap_or(i64::MAX).saturating_mul(PARTS)
 }
 
-/// A bucket for each of those who did something lately: it outlives whatever they came by.
+/// A bucket for everybody who did something lately: it outlives their connections.
 #[derive(Debug)]
 pub(crate) struct Buckets<K> {
     most: usize,
@@ -97,7 +97,7 @@ pub(crate) struct Buckets<K> {
 }
 
 impl<K: Ord + Copy> Buckets<K> {
-    /// Buckets for so many at once. One more takes the place of who did least.
+    /// At most `most` buckets. One more replaces that of whoever did least.
     pub(crate) fn new(most: usize) -> Self {
         Self { most, of: BTreeMap::new() }
     }
@@ -115,14 +115,14 @@ impl<K: Ord + Copy> Buckets<K> {
         self.of.entry(of).or_insert_with(|| Tokens::at(rate, now))
     }
 
-    /// Gives back what somebody took in vain.
+    /// Gives back tokens that somebody took in vain.
     pub(crate) fn give(&mut self, to: K, many: u64) {
         if let Some(tokens) = self.of.get_mut(&to) {
             tokens.give(many);
         }
     }
 
-    /// A full bucket is the same as none.
+    /// Removes a full bucket, which is the same as none.
     fn make_room(&mut self, now: Millis) {
         self.of.retain(|_, tokens| !tokens.has(tokens.rate.burst.into(), now));
         let lacking = |tokens: &Tokens| tokens.most() - tokens.parts;
@@ -180,11 +180,11 @@ mod tests {
             assert!(buckets.get(who, rate, Millis(0)).take(many, Millis(0)));
         }
         assert!(!buckets.get(1, rate, Millis(1)).take(2, Millis(1)), "it is remembered");
-        // Who did least is as good as new.
+        // Whoever did least starts afresh.
         buckets.get(4, rate, Millis(2)).take(2, Millis(2));
         assert_eq!(buckets.len(), 3);
         assert!(!buckets.get(1, rate, Millis(3)).take(2, Millis(3)));
-        // And everybody after a while.
+        // And so does everybody after a while.
         buckets.get(5, rate, Millis(60_000));
         assert_eq!(buckets.len(), 1);
     }

@@ -6,12 +6,12 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::text::is_glob;
 
-/// Hex digits of an id that name something, at least.
+/// Fewest hex digits of an id that can name something.
 pub(crate) const PREFIX_MIN: usize = 8;
 
 /// How a word matches. A full id always means its file, even if somebody gave another file that id
-/// as its name. The first digits of an id and a name are equally good: a person who was told to
-/// type these digits must not get a file that somebody else named so.
+/// as its name. The first digits of an id match as well as a name does: a person told to type these
+/// digits must not get a file that somebody else named so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WordFit {
     Id,
@@ -19,11 +19,11 @@ pub(crate) enum WordFit {
     Prefix,
 }
 
-/// What was typed, ready to be compared.
+/// What was typed, prepared for comparing.
 #[derive(Debug)]
 pub(crate) struct FileWord {
     name: String,
-    /// In lower case, where it can begin an id.
+    /// In lower case, if it can begin an id.
     digits: Option<String>,
 }
 
@@ -39,12 +39,12 @@ impl FileWord {
         &self.name
     }
 
-    /// The digits, where it can begin an id.
+    /// The digits, if it can begin an id.
     pub(crate) fn digits(&self) -> Option<&str> {
         self.digits.as_deref()
     }
 
-    /// What else it means, where it has characters of a glob.
+    /// The glob that it may mean, if it has a glob's characters.
     pub(crate) fn glob(&self) -> Option<glob::Pattern> {
         glob::Pattern::new(&self.name).ok().filter(|_| is_glob(&self.name))
     }
@@ -54,7 +54,7 @@ impl FileWord {
         name == self.name || !name.is_ascii() && name.nfc().eq(self.name.chars())
     }
 
-    /// How it fits what has this name and these ids.
+    /// How it matches something with this name and these ids.
     pub(crate) fn fit<const N: usize>(
         &self,
         name: &str,
@@ -71,12 +71,12 @@ impl FileWord {
     }
 }
 
-/// A name as names are compared.
+/// A name in the form in which names are compared.
 pub(crate) fn nfc(name: &str) -> String {
     name.nfc().collect()
 }
 
-/// The match with this very id, or else all matches.
+/// The match with this exact id, or else all matches.
 pub(crate) fn best<T>(fitting: impl Iterator<Item = (WordFit, T)>) -> Vec<T> {
     let (mut by_id, mut others) = (Vec::new(), Vec::new());
     for (fit, item) in fitting {
@@ -88,8 +88,8 @@ pub(crate) fn best<T>(fitting: impl Iterator<Item = (WordFit, T)>) -> Vec<T> {
     if by_id.is_empty() { others } else { by_id }
 }
 
-/// As many digits as tell these ids apart, [`PREFIX_MIN`] at least: anybody can make two files
-/// whose ids begin alike.
+/// How many digits tell these ids apart, at least [`PREFIX_MIN`]: anybody can make two files whose
+/// ids begin alike.
 pub(crate) fn digits_apart(ids: &BTreeSet<String>) -> usize {
     let common = |(one, other): (&String, &String)| {
         one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count() + 1

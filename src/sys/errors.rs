@@ -1,7 +1,6 @@
 //! The meaning of a system's error numbers.
 //!
-//! [`std::io::ErrorKind`] names many of them; the questions that it cannot answer are answered
-//! here.
+//! [`std::io::ErrorKind`] names many of them; the questions that it leaves open are answered here.
 
 use std::io;
 
@@ -10,27 +9,27 @@ pub use rustix::io::Errno;
 #[cfg(windows)]
 pub use windows::Errno;
 
-/// Whether a disk may say so of a way to name a file that it does not know: another may do.
+/// Whether a disk may mean that it does not support a way of naming files: another way may work.
 #[must_use]
 pub fn is_unknown_way(error: &io::Error) -> bool {
     let unknown = [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::PERM, Errno::MLINK];
     is_one_of(error, &unknown) || error.kind() == io::ErrorKind::Unsupported
 }
 
-/// Whether it is about the name of a file: another name may do.
+/// Whether it is about a file's name: another name may work.
 #[must_use]
 pub fn is_about_the_name(error: &io::Error) -> bool {
     is_one_of(error, &[Errno::NAMETOOLONG, Errno::ILSEQ, Errno::INVAL])
 }
 
-/// Whether the system is short of memory or of handles of files: both may be there again later.
+/// Whether the system is short of memory or file handles: that may pass.
 #[must_use]
 pub fn is_scarcity(error: &io::Error) -> bool {
     is_one_of(error, &[Errno::MFILE, Errno::NFILE, Errno::NOMEM])
 }
 
-/// Whether a disk, or a network that leads to one, may say so today and not tomorrow. Everything
-/// else it will say for ever.
+/// Whether a disk, or the network to it, may report this today and not tomorrow. Any other error is
+/// permanent.
 #[must_use]
 pub fn is_transient(error: &io::Error) -> bool {
     if Errno::from_io_error(error).is_none() {
@@ -56,7 +55,7 @@ pub fn is_transient(error: &io::Error) -> bool {
         || is_one_of(error, &of_the_network)
 }
 
-/// Whether a socket that does not wait says that it has begun to connect.
+/// Whether a non-blocking socket reports that it has begun to connect.
 #[must_use]
 pub fn is_connecting(error: &io::Error) -> bool {
     is_one_of(error, &[Errno::INPROGRESS]) || error.kind() == io::ErrorKind::WouldBlock
@@ -66,16 +65,16 @@ fn is_one_of(error: &io::Error, these: &[Errno]) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| these.contains(&errno))
 }
 
-/// The numbers of Windows under the names of POSIX, where they mean the same to klatch.
+/// The numbers of Windows under their POSIX names, where both mean the same to klatch.
 #[cfg(windows)]
 mod windows {
     use std::io;
 
-    /// What Windows calls an error: a number of `winerror.h`, or one of Winsock's.
+    /// An error in Windows' terms: a number from `winerror.h`, or one of Winsock's.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Errno(i32);
 
-    #[allow(missing_docs)] // POSIX has them; beside each stands what Windows calls it.
+    #[allow(missing_docs)] // POSIX has them; beside each is its name in Windows.
     impl Errno {
         pub const ACCESS: Self = Self(5); // ERROR_ACCESS_DENIED
         pub const ADDRNOTAVAIL: Self = Self(10_049); // WSAEADDRNOTAVAIL
@@ -108,13 +107,13 @@ mod windows {
         pub const NOTCONN: Self = Self(2_250); // ERROR_NOT_CONNECTED
         pub const NOTSUP: Self = Self(50); // ERROR_NOT_SUPPORTED
         pub const NXIO: Self = Self(21); // ERROR_NOT_READY
-        pub const PERM: Self = Self(1); // ERROR_INVALID_FUNCTION, as FAT says of hard links
+        pub const PERM: Self = Self(1); // ERROR_INVALID_FUNCTION, FAT's answer for hard links
         pub const PIPE: Self = Self(109); // ERROR_BROKEN_PIPE
         pub const ROFS: Self = Self(19); // ERROR_WRITE_PROTECT
         pub const STALE: Self = Self(59); // ERROR_UNEXP_NET_ERR
         pub const TIMEDOUT: Self = Self(121); // ERROR_SEM_TIMEOUT
 
-        /// The number that the system gave; `None` for errors of another origin.
+        /// The number from the system; `None` for errors from elsewhere.
         #[must_use]
         pub fn from_io_error(error: &io::Error) -> Option<Self> {
             error.raw_os_error().map(Self)

@@ -15,7 +15,7 @@ mod windows;
 #[cfg(windows)]
 use windows as system;
 
-/// What a path or a handle leads to.
+/// What a path or a handle refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// A regular file.
@@ -34,12 +34,12 @@ pub enum FileKind {
     Other,
 }
 
-/// What tells a file apart from all others of this computer, under whatever name.
+/// What distinguishes a file from all others on this computer, whatever its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FileId {
     /// The disk that holds it.
     pub device: u64,
-    /// Its number there. That of a file that is gone may be given again.
+    /// Its number there. The number of a removed file may be used again.
     pub number: u64,
 }
 
@@ -56,20 +56,20 @@ pub struct Facts {
     pub id: FileId,
     /// How many names it has; some disks count none.
     pub names: u64,
-    /// Bytes that it takes on the disk; holes take none. Windows: its length, holes or not.
+    /// Bytes that it takes up on the disk; holes take none. Windows: its length, holes or not.
     pub allocated_bytes: u64,
-    /// To whom it belongs.
+    /// Who owns it.
     pub owner: Owner,
     /// Whether its owner may execute it. Windows: false.
     pub is_executable: bool,
 }
 
-/// Somebody to whom files can belong: the number of a user. Windows: always 0, so that all files
-/// count as the own ones; what others may do to them is up to the lists of their folders.
+/// A user that can own files, by number. Windows: always 0, so all files count as this user's; what
+/// others may do to them depends on the access lists of their folders.
 pub type Owner = u32;
 
 impl Facts {
-    /// Of an open file.
+    /// The facts of an open file.
     ///
     /// # Errors
     /// The system's error.
@@ -77,53 +77,53 @@ impl Facts {
         system::facts_of(file)
     }
 
-    /// Of what a path leads to, through symbolic links.
+    /// The facts of what a path leads to, through symbolic links.
     ///
     /// # Errors
-    /// The system's error, for instance when nothing is there.
+    /// The system's error, for instance if there is nothing.
     pub fn at(path: &Path) -> io::Result<Self> {
         system::facts_at(path)
     }
 
-    /// Of the entry with this very name: a symbolic link counts as itself.
+    /// The facts of the entry with this exact name: a symbolic link counts as itself.
     ///
     /// # Errors
-    /// The system's error, for instance when nothing is there.
+    /// The system's error, for instance if there is nothing.
     pub fn of_name(path: &Path) -> io::Result<Self> {
         system::facts_of_name(path)
     }
 }
 
-/// Whom the files belong to that this program makes.
+/// The owner of files that this program makes.
 #[must_use]
 pub fn me() -> Owner {
     system::me()
 }
 
-/// Whether metadata, of an entry of a folder for instance, are of something of this user's.
-/// Windows: always true, see [`Owner`].
+/// Whether metadata, for instance of a folder's entry, belong to something of this user's. Windows:
+/// always true, see [`Owner`].
 #[must_use]
 pub fn is_mine(metadata: &Metadata) -> bool {
     system::is_mine(metadata)
 }
 
-/// Reading and writing at a place of a file that the call names, so that threads can share it.
-/// Windows moves the file's own position along, which is then of no use.
+/// Reading and writing at a given offset of a file, so that threads can share it. Windows moves the
+/// file's own position as well, which is then useless.
 pub trait Positional {
-    /// Reads what is at `offset`, as much as comes; says how much. Nothing comes behind the end.
+    /// Reads what is at `offset`, as much as comes; returns how much. Nothing comes after the end.
     ///
     /// # Errors
     /// The system's error.
     fn read_at(&self, space: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Writes a first part of `bytes` at `offset`; says how many.
+    /// Writes some of `bytes` at `offset`, from the first on; returns how many.
     ///
     /// # Errors
     /// The system's error.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
-    /// Reads into several places, one behind the other, as much as comes; says how much. One call
-    /// of the system where it has such a call.
+    /// Reads into several places, one after another, as much as comes; returns how much. A single
+    /// system call, if the system has one for that.
     ///
     /// # Errors
     /// The system's error.
@@ -132,7 +132,7 @@ pub trait Positional {
     /// Fills `space` with what is at `offset`.
     ///
     /// # Errors
-    /// `UnexpectedEof` where the file ends before; what the system says.
+    /// `UnexpectedEof` if the file ends before; the system's error.
     fn read_exact_at(&self, mut space: &mut [u8], mut offset: u64) -> io::Result<()> {
         while !space.is_empty() {
             match self.read_at(space, offset) {
@@ -151,7 +151,7 @@ pub trait Positional {
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// `WriteZero` where the system takes nothing more; what the system says.
+    /// `WriteZero` if the system takes no more; the system's error.
     fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.write_at(bytes, offset) {
@@ -168,33 +168,33 @@ pub trait Positional {
     }
 }
 
-/// Reserves disk space for `bytes` bytes from `offset`; the file looks the same as before. Does
+/// Reserves disk space for `bytes` bytes from `offset`, without changing the file's content. Does
 /// nothing except on Linux, because it only saves work.
 ///
 /// # Errors
-/// The system's error, also when this disk cannot do it.
+/// The system's error, also if this disk cannot do it.
 pub fn take_room(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
     system::take_room(file, offset, bytes)
 }
 
-/// Lets `to`, which is empty, share the bytes of `from` on the disk until one of them is changed.
+/// Lets `to`, which is empty, share the bytes of `from` on the disk until one of them changes.
 ///
 /// # Errors
-/// The system's error, also when this disk cannot do it; `Unsupported` elsewhere than on Linux.
+/// The system's error, also if this disk cannot do it; `Unsupported` except on Linux.
 pub fn clone_bytes(from: &File, to: &File) -> io::Result<()> {
     system::clone_bytes(from, to)
 }
 
-/// Gives a file another name in one step, which must not exist: nothing is ever replaced.
+/// Renames a file in one step. The new name must not exist: nothing is ever replaced.
 ///
 /// # Errors
-/// `AlreadyExists`; what the system says, also that this disk cannot do it.
+/// `AlreadyExists`; the system's error, also if this disk cannot do it.
 pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     system::rename_new(from, to)
 }
 
-/// Returns once the names in a folder would outlive a loss of power. Windows cannot be asked for
-/// that and keeps a journal of names: nothing is done there.
+/// Returns once the names in a folder would survive a loss of power. Does nothing on Windows, which
+/// has no such call and keeps a journal of names.
 ///
 /// # Errors
 /// The system's error.
@@ -202,7 +202,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     system::sync_folder(folder)
 }
 
-/// Opens a folder to lock it. Windows opens it and locks no folders.
+/// Opens a folder in order to lock it. Windows opens it, but cannot lock folders.
 ///
 /// # Errors
 /// The system's error.
@@ -210,7 +210,7 @@ pub fn open_folder(folder: &Path) -> io::Result<File> {
     system::open_folder(folder)
 }
 
-/// Opens for reading what a path leads to; never waits for the other end of a pipe, and makes no
+/// Opens what a path leads to for reading; never waits for the other end of a pipe, and makes no
 /// terminal the program's own.
 ///
 /// # Errors
@@ -219,8 +219,8 @@ pub fn open_quietly(path: &Path) -> io::Result<File> {
     system::open_quietly(path)
 }
 
-/// The same for what bears this very name, and for writing too if so wanted. A symbolic link is
-/// not followed: that is an error, or (Windows) what is opened is no regular file.
+/// The same for the entry with this exact name, and if `write` for writing too. A symbolic link is
+/// not followed: that is an error, or (Windows) what is opened is not a regular file.
 ///
 /// # Errors
 /// The system's error.
@@ -228,14 +228,14 @@ pub fn open_as_it_is(path: &Path, write: bool) -> io::Result<File> {
     system::open_as_it_is(path, write)
 }
 
-/// A file that these options make is for its owner alone (mode 0600). Windows: it is for whom its
-/// folder is.
+/// Files made with these options are for their owner only (mode 0600). Windows: for whoever may use
+/// the folder.
 pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     system::private(options)
 }
 
-/// Makes a folder and those above it that are missing, for their owner alone (mode 0700); one that
-/// is there stays as it is. Windows: they are for whom the folder above is.
+/// Makes a folder, and missing ones above it, for their owner only (mode 0700); existing ones stay
+/// as they are. Windows: for whoever may use the folder above.
 ///
 /// # Errors
 /// The system's error.
@@ -243,8 +243,8 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     system::make_private_folder(path)
 }
 
-/// Makes a folder in `base`, whose name begins with `prefix`, for its owner alone (mode 0700); it
-/// goes with what is in it when it is dropped. Windows: it is for whom `base` is.
+/// Makes a folder in `base`, with a name that begins with `prefix`, for its owner only (mode 0700);
+/// dropping it removes it with its content. Windows: for whoever may use `base`.
 ///
 /// # Errors
 /// The system's error.
@@ -253,10 +253,10 @@ pub fn make_temporary_folder(base: &Path, prefix: &str) -> io::Result<TempDir> {
     system::private_folders(builder.prefix(prefix)).tempdir_in(base)
 }
 
-/// Bytes that this user can still write on the disk that holds a folder.
+/// Bytes that this user can still write on the disk with this folder.
 ///
 /// # Errors
-/// The system's error; `Unsupported` on Windows, where it is not asked.
+/// The system's error; `Unsupported` on Windows, which is not asked.
 pub fn free_bytes(folder: &Path) -> io::Result<u64> {
     system::free_bytes(folder)
 }

@@ -1,5 +1,5 @@
-//! Folders that are open: what lies in them is reached from there, so that nobody who swaps a
-//! folder for a link leads this program elsewhere.
+//! Open folders: what is in them is reached from the handle, so that nobody can lead this program
+//! elsewhere by swapping a folder for a link.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -17,11 +17,11 @@ mod windows;
 #[cfg(windows)]
 use windows as system;
 
-/// A folder that is open. All names given to it are single components, and none is followed if it
-/// is a symbolic link: that is an error.
+/// An open folder. All names given to it are single components, and none may be a symbolic link,
+/// which would be an error.
 ///
-/// Windows has no calls for that which are safe to use: there the folder cannot be renamed while it
-/// is open, its path is checked to lead to it still, and what is opened is checked to be no link.
+/// Windows has no safe calls for this: there the folder cannot be renamed while it is open, its
+/// path is checked to still lead to it, and what is opened is checked not to be a link.
 #[derive(Debug)]
 pub struct FolderHandle(system::FolderHandle);
 
@@ -29,7 +29,7 @@ impl FolderHandle {
     /// Opens what a path leads to, through symbolic links.
     ///
     /// # Errors
-    /// The system's error, also when it is no folder.
+    /// The system's error, also if it is not a folder.
     pub fn open(path: &Path) -> io::Result<Self> {
         system::FolderHandle::open(path).map(Self)
     }
@@ -42,7 +42,7 @@ impl FolderHandle {
         self.0.facts()
     }
 
-    /// Names in it and what they are, `most` at most, in no order.
+    /// Names in it and what they are, at most `most`, in no particular order.
     ///
     /// # Errors
     /// The system's error.
@@ -53,21 +53,21 @@ impl FolderHandle {
     /// Opens a folder in it.
     ///
     /// # Errors
-    /// The system's error: of the kind `NotADirectory` or `InvalidFilename` when it is a link.
+    /// The system's error: of the kind `NotADirectory` or `InvalidFilename` if it is a link.
     pub fn folder(&self, name: &OsStr) -> io::Result<Self> {
         self.0.folder(one_component(name)?).map(Self)
     }
 
-    /// Opens a file in it, for writing too if so wanted; never waits for the other end of a pipe.
-    /// It may be something else than a file.
+    /// Opens a file in it, if `write` for writing too; never waits for the other end of a pipe.
+    /// What it opens may be something other than a file.
     ///
     /// # Errors
-    /// The system's error: of the kind `InvalidFilename` when it is a link.
+    /// The system's error: of the kind `InvalidFilename` if it is a link.
     pub fn file(&self, name: &OsStr, write: bool) -> io::Result<File> {
         self.0.file(one_component(name)?, write)
     }
 
-    /// Makes a folder in it, which does not exist yet.
+    /// Makes a folder in it, which must not exist yet.
     ///
     /// # Errors
     /// The system's error.
@@ -75,7 +75,7 @@ impl FolderHandle {
         self.0.create_folder(one_component(name)?)
     }
 
-    /// Makes a file in it, which does not exist yet, for reading and writing.
+    /// Makes a file in it, which must not exist yet, for reading and writing.
     ///
     /// # Errors
     /// The system's error.
@@ -83,7 +83,7 @@ impl FolderHandle {
         self.0.create_file(one_component(name)?)
     }
 
-    /// Removes a name in it that is no folder.
+    /// Removes a name in it that is not a folder.
     ///
     /// # Errors
     /// The system's error.
@@ -99,8 +99,8 @@ impl FolderHandle {
         self.0.remove_folder(one_component(name)?)
     }
 
-    /// Returns once the names in it would outlive a loss of power. Windows keeps a journal of
-    /// names: nothing is done there.
+    /// Returns once the names in it would survive a loss of power. Does nothing on Windows, which
+    /// keeps a journal of names.
     ///
     /// # Errors
     /// The system's error.
@@ -108,16 +108,16 @@ impl FolderHandle {
         self.0.sync()
     }
 
-    /// The same for everything that was written to its disk.
+    /// The same for everything that was written to the folder's disk.
     ///
     /// # Errors
-    /// The system's error; `Unsupported` elsewhere than on Linux.
+    /// The system's error; `Unsupported` except on Linux.
     pub fn sync_disk(&self) -> io::Result<()> {
         self.0.sync_disk()
     }
 }
 
-/// Sees to it that a name cannot lead elsewhere.
+/// Makes sure that a name cannot lead elsewhere.
 fn one_component(name: &OsStr) -> io::Result<&OsStr> {
     let bytes = name.as_encoded_bytes();
     let separates = |byte: &u8| std::path::is_separator(char::from(*byte));
@@ -128,7 +128,7 @@ fn one_component(name: &OsStr) -> io::Result<&OsStr> {
     }
 }
 
-/// Lets those execute a file who may read it. Windows: nothing is done, since names decide there.
+/// Lets everybody who may read a file execute it. Does nothing on Windows, where names decide that.
 ///
 /// # Errors
 /// The system's error.

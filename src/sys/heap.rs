@@ -1,7 +1,7 @@
 //! The program's heap.
 //!
 //! One heap for all threads: Linux's allocator keeps an arena or a cache per thread, which, with
-//! two threads per link, was half the cost of an idle link; bulk data allocates nothing per record.
+//! two threads per link, was half the cost of an idle link. Bulk data allocates nothing per record.
 
 /// The allocator: one heap on Linux, the system's own elsewhere.
 #[cfg(target_os = "linux")]

@@ -8,7 +8,7 @@ const VIRTUAL: &[&str] = &[
     "docker", "br-", "veth", "virbr", "vnet", "vmnet", "vboxnet", "lxc", "lxd", "incus", "podman",
     "cni", "flannel", "cali", "cilium", "nerdctl", "kube", "waydroid",
 ];
-/// Names of interfaces that lead into another network, over whatever lies between.
+/// Names of interfaces that lead into another network, through others.
 const TUNNELS: &[&str] = &[
     "tun",
     "tap",
@@ -31,15 +31,15 @@ const TUNNELS: &[&str] = &[
 /// An address of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// What the system calls the interface.
+    /// The system's name for the interface.
     pub name: String,
     /// The address.
     pub ip: IpAddr,
     /// Its number, which is the zone of link-local addresses (RFC 4007, 6).
     pub index: Option<u32>,
-    /// It can pass packets on now.
+    /// Whether it can pass packets on now.
     pub is_up: bool,
-    /// It leads from one end to the other, as tunnels do.
+    /// Whether it is point to point, as tunnels are.
     pub is_point_to_point: bool,
 }
 
@@ -59,15 +59,15 @@ pub fn list() -> io::Result<Vec<Interface>> {
     Ok(found.into_iter().map(interface).collect())
 }
 
-/// Whether an interface of this name leads to virtual machines or containers on this computer.
-/// The names are those of Linux and macOS: on Windows none is known.
+/// Whether an interface with this name leads to virtual machines or containers on this computer.
+/// The names are those of Linux and macOS; none are known for Windows.
 #[must_use]
 pub fn is_virtual(name: &str) -> bool {
     VIRTUAL.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Whether an interface of this name leads into another network. As for [`is_virtual`], no names
-/// of Windows are known.
+/// Whether an interface with this name leads into another network. As for [`is_virtual`], no names
+/// are known for Windows.
 #[must_use]
 pub fn is_tunnel(name: &str) -> bool {
     TUNNELS.iter().any(|prefix| name.starts_with(prefix))

@@ -1,6 +1,6 @@
 //! Local sockets: how one user's programs on one computer talk to each other.
 //!
-//! Unix has them; the standard library knows none on Windows, so there nothing listens and no
+//! Unix has them; the standard library has none on Windows, so there nothing listens and no
 //! connection succeeds.
 
 pub use system::{ARE_THERE, LONG_PATHS, LocalListener, Stream, connect, pair};
@@ -20,26 +20,26 @@ mod system {
     /// One end of a connection.
     pub use std::os::unix::net::UnixStream as Stream;
 
-    /// Whether a [`LocalListener`] can be had on this system at all.
+    /// Whether this system has a [`LocalListener`] at all.
     pub const ARE_THERE: bool = true;
-    /// Whether a folder's path may be longer than an address holds, about 100 bytes.
+    /// Whether a folder's path may be longer than fits into an address, about 100 bytes.
     pub const LONG_PATHS: bool = cfg!(target_os = "linux");
 
-    /// A path that long fits into an address of every system (`sun_path`: macOS has 104 bytes).
+    /// A path of this length fits into an address everywhere (`sun_path`: macOS has 104 bytes).
     const PATH_MAX_BYTES: usize = 103;
     /// Connections that may wait to be accepted.
     const BACKLOG: i32 = 16;
 
-    /// A socket that listens. Its name stays when this is dropped.
+    /// A listening socket. Its name remains when this is dropped.
     #[derive(Debug)]
     pub struct LocalListener(UnixListener);
 
     impl LocalListener {
-        /// Listens under `name` in `dir`, for the owner alone (mode 0600) before anybody can
+        /// Listens under `name` in `dir`, for the owner only (mode 0600) before anybody can
         /// connect. The name must be free.
         ///
         /// # Errors
-        /// When the system makes no socket there, also because the path is too long.
+        /// When the system cannot create a socket there, for instance because the path is too long.
         pub fn bind(dir: &Path, name: &str) -> io::Result<Self> {
             let path = dir.join(name);
             let place = Reachable::of(dir, name)?;
@@ -57,17 +57,17 @@ mod system {
                     Ok(Self(UnixListener::from(OwnedFd::from(listener))))
                 }
                 Err(error) => {
-                    // A socket that cannot be reached is of no use to anybody.
+                    // Nobody needs a socket that cannot be reached.
                     let _ = fs::remove_file(&path);
                     Err(error)
                 }
             }
         }
 
-        /// Waits until somebody connects, or the other end of `woken` says something or hangs up.
+        /// Waits until somebody connects, or the other end of `woken` sends something or hangs up.
         ///
         /// # Errors
-        /// The system's error, also when a signal came.
+        /// The system's error, also if a signal came.
         pub fn wait(&self, woken: &Stream) -> io::Result<()> {
             let mut both = [PollFd::new(&self.0, PollFlags::IN), PollFd::new(woken, PollFlags::IN)];
             poll(&mut both, None)?;
@@ -77,7 +77,7 @@ mod system {
         /// The next connection; never waits for it.
         ///
         /// # Errors
-        /// `WouldBlock` when there is none; what the system says.
+        /// `WouldBlock` if there is none; the system's error.
         pub fn accept(&self) -> io::Result<Stream> {
             self.0.accept().map(|(stream, _)| stream)
         }
@@ -86,7 +86,7 @@ mod system {
     /// Connects to the listener under `name` in `dir`.
     ///
     /// # Errors
-    /// When nobody does.
+    /// When nobody listens there.
     pub fn connect(dir: &Path, name: &str) -> io::Result<Stream> {
         Stream::connect(Reachable::of(dir, name)?.path)
     }
@@ -102,7 +102,7 @@ mod system {
     /// A path that fits into an address.
     struct Reachable {
         path: PathBuf,
-        /// What the path leads through.
+        /// The folder through which the path leads.
         _dir: Option<File>,
     }
 
@@ -128,12 +128,12 @@ mod system {
     /// One end of a connection.
     pub use std::net::TcpStream as Stream;
 
-    /// Whether a [`LocalListener`] can be had on this system at all.
+    /// Whether this system has a [`LocalListener`] at all.
     pub const ARE_THERE: bool = false;
-    /// Whether a folder's path may be longer than an address holds, about 100 bytes.
+    /// Whether a folder's path may be longer than fits into an address, about 100 bytes.
     pub const LONG_PATHS: bool = false;
 
-    /// A socket that listens: there is none.
+    /// A listening socket, which does not exist here.
     #[derive(Debug)]
     pub struct LocalListener(());
 
@@ -147,7 +147,7 @@ mod system {
             Err(io::Error::new(io::ErrorKind::Unsupported, text))
         }
 
-        /// Waits until somebody connects, or the other end of `woken` says something or hangs up.
+        /// Waits until somebody connects, or the other end of `woken` sends something or hangs up.
         ///
         /// # Errors
         /// `Unsupported`, always.
@@ -175,7 +175,7 @@ mod system {
     /// Two ends that are connected to each other, over the loopback interface.
     ///
     /// # Errors
-    /// The system's error; `ConnectionRefused` when another program came in between.
+    /// The system's error; `ConnectionRefused` if another program came in between.
     pub fn pair() -> io::Result<(Stream, Stream)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let one = Stream::connect(listener.local_addr()?)?;

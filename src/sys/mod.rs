@@ -2,7 +2,7 @@
 //!
 //! There is one file per topic; each function says what it means and what happens on a system
 //! without a counterpart: either an error of the kind `Unsupported`, or a documented fallback. The
-//! rest of the crate has no `cfg` for a system, and compiles on Linux, macOS and Windows by
+//! rest of the crate has no `cfg` for a system, and so compiles on Linux, macOS and Windows by
 //! construction (`tests/tidy.rs`).
 //!
 //! It decides nothing: no file here knows peers, rooms, offers or settings.

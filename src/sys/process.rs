@@ -4,16 +4,16 @@ use std::ffi::OsString;
 
 /// Lowers the priority of the calling thread and of those that it starts.
 ///
-/// Only Linux has priorities of threads; elsewhere nothing is done, for it would slow the whole
-/// program down.
+/// Does nothing except on Linux, because elsewhere threads have no priorities of their own, and the
+/// whole program would slow down.
 pub fn lower_thread_priority() {
     #[cfg(target_os = "linux")]
-    // A failure leaves the thread at normal priority, which is correct, only less polite.
+    // If this fails, the thread stays at normal priority, which is correct, only less polite.
     let _ = rustix::process::nice(10);
 }
 
-/// The name of this process's user, where the environment may not say it: cron and containers set
-/// no variable. Windows: what its environment says.
+/// The name of this process's user, even if the environment does not have it: cron and containers
+/// set no variable. Windows: from its environment.
 #[must_use]
 pub fn login_name() -> Option<OsString> {
     #[cfg(unix)]

@@ -3,14 +3,14 @@
 /// What a signal asks of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGHUP: the terminal is gone. Not told where the program was started so that it does not
-    /// concern it (`nohup`).
+    /// SIGHUP: the terminal is gone. Not reported if the program was started so that it ignores
+    /// this (`nohup`).
     HangUp,
     /// SIGTERM: end.
     Terminate,
     /// SIGQUIT: end at once.
     Quit,
-    /// SIGCONT: the program was stopped and goes on.
+    /// SIGCONT: the program was stopped and continues.
     Continue,
 }
 
@@ -26,12 +26,12 @@ mod system {
 
     use super::Signal;
 
-    /// The signals that come from now on. Windows has none of them: there it never tells any.
+    /// The signals from now on. Windows has none of them, so it never reports any.
     #[derive(Debug)]
     pub struct Signals(signal_hook::iterator::Signals);
 
     impl Signals {
-        /// Takes them from the system.
+        /// Takes the signals over from the system.
         ///
         /// # Errors
         /// When a handler cannot be installed.
@@ -43,7 +43,7 @@ mod system {
             signal_hook::iterator::Signals::new(kinds).map(Self)
         }
 
-        /// Calls `hear` for each one, as it comes. Returns only where none can come.
+        /// Calls `hear` for each one as it comes. Returns only if none can come.
         pub fn each(mut self, mut hear: impl FnMut(Signal)) {
             for kind in self.0.forever() {
                 hear(match kind {
@@ -56,21 +56,21 @@ mod system {
         }
     }
 
-    /// A file that grows too long (`ulimit -f`) makes the write fail, instead of SIGXFSZ ending the
+    /// If a file grows too long (`ulimit -f`), lets the write fail instead of SIGXFSZ ending the
     /// program. Windows has no such limit.
     pub fn ignore_file_limit() {
         let nobody_looks = Arc::new(AtomicBool::new(false));
-        // Where that fails it is as it would be anyway.
+        // If this fails, nothing has changed.
         let _ = signal_hook::flag::register(SIGXFSZ, nobody_looks);
     }
 
-    /// Whether this program was started so that a hangup does not concern it (`nohup`). Where the
-    /// system does not tell, as elsewhere than on Linux, it is as if it was.
+    /// Whether this program was started so that it ignores hangups (`nohup`). If the system does
+    /// not tell, as any but Linux, it counts as so started.
     fn is_hangup_ignored() -> bool {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
         let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-        // The lowest bit is that of signal 1.
+        // The lowest bit is for signal 1.
         mask.is_none_or(|mask| mask & 1 << (SIGHUP - 1) != 0)
     }
 }
@@ -81,12 +81,12 @@ mod system {
 
     use super::Signal;
 
-    /// The signals that come from now on: Windows has none of them, and it never tells any.
+    /// The signals from now on: Windows has none of them, so it never reports any.
     #[derive(Debug)]
     pub struct Signals;
 
     impl Signals {
-        /// Takes them from the system.
+        /// Takes the signals over from the system.
         ///
         /// # Errors
         /// None here.
@@ -94,10 +94,10 @@ mod system {
             Ok(Self)
         }
 
-        /// Calls `hear` for each one, as it comes. Returns at once, for none can come.
+        /// Calls `hear` for each one as it comes. Returns at once, because none can come.
         pub fn each(self, _hear: impl FnMut(Signal)) {}
     }
 
-    /// Windows has no limit that ends who writes too much of a file: nothing is done.
+    /// Windows has no limit that ends a program for writing too long a file: does nothing.
     pub fn ignore_file_limit() {}
 }

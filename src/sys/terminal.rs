@@ -1,6 +1,6 @@
 //! The terminal on stdin, stdout and stderr: its modes and its size.
 //!
-//! The Windows console is not supported: there, lines are read whole, without editing.
+//! The Windows console is not supported: there, whole lines are read, without editing.
 
 pub use system::{
     Modes, columns_of_stderr, is_in_background, size_of_stdout, waiting_bytes_of_stdin,
@@ -22,16 +22,16 @@ mod system {
     pub struct Modes(Termios);
 
     impl Modes {
-        /// Those of the terminal on stdin now.
+        /// The present modes of the terminal on stdin.
         ///
         /// # Errors
-        /// When stdin is no terminal.
+        /// When stdin is not a terminal.
         pub fn of_stdin() -> io::Result<Self> {
             Ok(Self(tcgetattr(io::stdin())?))
         }
 
-        /// The same, but that nothing typed is echoed or gathered to lines. Keys go on to raise
-        /// signals, and Enter stays what an editor takes it for.
+        /// The same, except that nothing typed is echoed or collected into lines. Keys still raise
+        /// signals, and Enter stays what an editor expects.
         #[must_use]
         pub fn quiet(&self) -> Self {
             let mut quiet = self.0.clone();
@@ -40,17 +40,17 @@ mod system {
             Self(quiet)
         }
 
-        /// Whether all keys go to the program: none is echoed, and none raises a signal.
+        /// Whether all keys go to the program: none are echoed, and none raise signals.
         #[must_use]
         pub fn are_raw(&self) -> bool {
             let keys = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
             !self.0.local_modes.intersects(keys)
         }
 
-        /// Gives them to the terminal on stdin.
+        /// Sets them on the terminal on stdin.
         ///
         /// # Errors
-        /// When it is gone.
+        /// When the terminal is gone.
         pub fn set(&self) -> io::Result<()> {
             Ok(tcsetattr(io::stdin(), OptionalActions::Now, &self.0)?)
         }
@@ -58,7 +58,7 @@ mod system {
 
     #[cfg(test)]
     impl Modes {
-        /// Those of the terminal that a file is.
+        /// The modes of the terminal that this file is.
         pub(crate) fn of(terminal: &std::fs::File) -> io::Result<Self> {
             Ok(Self(tcgetattr(terminal)?))
         }
@@ -68,18 +68,18 @@ mod system {
             self.0.local_modes.contains(LocalModes::ISIG)
         }
 
-        /// Whether what is typed is echoed, and gathered to lines.
+        /// Whether typed characters are echoed, and collected into lines.
         pub(crate) fn echo_lines(&self) -> bool {
             self.0.local_modes.contains(LocalModes::ECHO | LocalModes::ICANON)
         }
 
-        /// Whether both treat what is typed alike.
+        /// Whether both treat what is typed the same way.
         pub(crate) fn are_like(&self, other: &Self) -> bool {
             (self.0.local_modes, self.0.input_modes) == (other.0.local_modes, other.0.input_modes)
         }
     }
 
-    /// Whether the terminal on stdin is another program's now: it is stopped who touches it.
+    /// Whether the terminal on stdin is now another program's: touching it would stop this one.
     #[must_use]
     pub fn is_in_background() -> bool {
         tcgetpgrp(io::stdin()).is_ok_and(|foreground| foreground != getpgrp())
@@ -93,21 +93,21 @@ mod system {
         Ok(rustix::io::write(io::stdout(), bytes)?)
     }
 
-    /// Columns and rows of the terminal on stdout; either may be 0. `None` where it is no
-    /// terminal, and on Windows.
+    /// Columns and rows of the terminal on stdout; either may be 0. `None` if it is not a terminal,
+    /// and on Windows.
     #[must_use]
     pub fn size_of_stdout() -> Option<(u16, u16)> {
         tcgetwinsize(io::stdout()).ok().map(|size| (size.ws_col, size.ws_row))
     }
 
-    /// Columns of the terminal on stderr, which may be 0; `None` where it is no terminal, and on
+    /// Columns of the terminal on stderr, which may be 0; `None` if it is not a terminal, and on
     /// Windows.
     #[must_use]
     pub fn columns_of_stderr() -> Option<u16> {
         tcgetwinsize(io::stderr()).ok().map(|size| size.ws_col)
     }
 
-    /// Bytes that wait to be read from stdin. What cannot tell, as a file or on Windows, has none.
+    /// Bytes waiting to be read from stdin; 0 if this is not known, as for a file or on Windows.
     #[must_use]
     pub fn waiting_bytes_of_stdin() -> u64 {
         rustix::io::ioctl_fionread(io::stdin()).unwrap_or(0)
@@ -123,7 +123,7 @@ mod system {
     pub struct Modes(());
 
     impl Modes {
-        /// Those of the terminal on stdin now.
+        /// The present modes of the terminal on stdin.
         ///
         /// # Errors
         /// `Unsupported`, always.
@@ -132,7 +132,7 @@ mod system {
             Err(io::Error::new(io::ErrorKind::Unsupported, text))
         }
 
-        /// The same, but that nothing typed is echoed or gathered to lines.
+        /// The same, except that nothing typed is echoed or collected into lines.
         #[must_use]
         pub fn quiet(&self) -> Self {
             self.clone()
@@ -144,7 +144,7 @@ mod system {
             false
         }
 
-        /// Gives them to the terminal on stdin.
+        /// Sets them on the terminal on stdin.
         ///
         /// # Errors
         /// `Unsupported`, always.
@@ -155,7 +155,7 @@ mod system {
 
     #[cfg(test)]
     impl Modes {
-        /// Those of the terminal that a file is.
+        /// The modes of the terminal that this file is.
         pub(crate) fn of(_terminal: &std::fs::File) -> io::Result<Self> {
             Self::of_stdin()
         }
@@ -165,24 +165,24 @@ mod system {
             false
         }
 
-        /// Whether what is typed is echoed, and gathered to lines.
+        /// Whether typed characters are echoed, and collected into lines.
         pub(crate) fn echo_lines(&self) -> bool {
             false
         }
 
-        /// Whether both treat what is typed alike.
+        /// Whether both treat what is typed the same way.
         pub(crate) fn are_like(&self, _other: &Self) -> bool {
             false
         }
     }
 
-    /// Whether the terminal on stdin is another program's now: never here.
+    /// Whether the terminal on stdin now belongs to another program: never here.
     #[must_use]
     pub fn is_in_background() -> bool {
         false
     }
 
-    /// Writes to stdout when nobody else does; says how many bytes.
+    /// Writes to stdout when nobody else does; returns the number of bytes.
     ///
     /// # Errors
     /// The system's error.
@@ -202,7 +202,7 @@ mod system {
         None
     }
 
-    /// Bytes that wait to be read from stdin: what cannot tell has none.
+    /// Bytes waiting to be read from stdin; 0 because this is not known.
     #[must_use]
     pub fn waiting_bytes_of_stdin() -> u64 {
         0

@@ -12,7 +12,7 @@ use portable_pty::MasterPty;
 /// Whether files have modes here, and links, pipes, sockets and terminals can be made.
 pub(crate) const POSIX: bool = cfg!(unix);
 
-/// Makes a symbolic link that leads to `original`.
+/// Makes a symbolic link to `original`.
 pub(crate) fn link(original: &Path, link: &Path) {
     #[cfg(unix)]
     std::os::unix::fs::symlink(original, link).unwrap();
@@ -20,7 +20,7 @@ pub(crate) fn link(original: &Path, link: &Path) {
     panic!("no link {link:?} to {original:?}");
 }
 
-/// Makes a pipe that has a name.
+/// Makes a named pipe.
 pub(crate) fn pipe(path: &Path) {
     #[cfg(unix)]
     rustix::fs::mkfifoat(rustix::fs::CWD, path, 0o600.into()).unwrap();
@@ -28,7 +28,7 @@ pub(crate) fn pipe(path: &Path) {
     panic!("no pipe {path:?}");
 }
 
-/// Makes a local socket that has a name; it ends with what is returned.
+/// Makes a named local socket, which lives as long as what this returns.
 pub(crate) fn socket(path: &Path) -> Box<dyn Any> {
     #[cfg(unix)]
     return Box::new(std::os::unix::net::UnixListener::bind(path).unwrap());
@@ -45,7 +45,7 @@ pub(crate) fn mode(path: &Path) -> u32 {
     panic!("no mode of {path:?}");
 }
 
-/// A text of the system's between `before` and `after` something that is no Unicode.
+/// A system string that is not Unicode, with `before` and `after` around the invalid part.
 pub(crate) fn no_text(before: &str, after: &str) -> OsString {
     let mut text = OsString::from(before);
     #[cfg(unix)]

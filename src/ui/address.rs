@@ -11,7 +11,7 @@ const HOST_MAX_BYTES: usize = 253;
 /// Reads an address with or without its port.
 ///
 /// # Errors
-/// `bad_address`, saying how an address is written.
+/// `bad_address`, which says how an address is written.
 pub fn read_address(text: &str) -> Result<(String, Option<u16>), Failure> {
     let (host, port) = if let Some(inner) = text.strip_prefix('[') {
         let (host, after) = inner.split_once(']').ok_or_else(|| bad(text))?;
@@ -46,7 +46,7 @@ pub fn read_address(text: &str) -> Result<(String, Option<u16>), Failure> {
 /// Reads a port from decimal digits.
 ///
 /// # Errors
-/// `bad_address` for 0 and for what is larger than 65535.
+/// `bad_address` for 0 and for numbers above 65535.
 pub fn read_port(digits: &str) -> Result<u16, Failure> {
     match digits.parse() {
         Ok(port) if port != 0 => Ok(port),
@@ -57,7 +57,7 @@ pub fn read_port(digits: &str) -> Result<u16, Failure> {
     }
 }
 
-/// Decimal digits and nothing else: `parse` alone would take a leading `+`.
+/// Decimal digits and nothing else: `parse` alone would accept a leading `+`.
 pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -80,7 +80,7 @@ fn is_ipv4_or_name(host: &str) -> bool {
     if host.len() > HOST_MAX_BYTES || host.starts_with('.') || !host.chars().all(allowed) {
         return false;
     }
-    // A resolver would take "5" or "10.1" for an old shorthand of an IPv4 address.
+    // A resolver would take "5" or "10.1" for an old short form of an IPv4 address.
     let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     !numeric || host.parse::<Ipv4Addr>().is_ok()
 }

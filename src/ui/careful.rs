@@ -1,5 +1,5 @@
-//! Lines that could reveal a secret or end something by a slip: klatch asks before it runs or sends
-//! them, or refuses them where it cannot ask.
+//! Lines that could reveal a secret or end something by mistake: klatch asks before it runs or
+//! sends them, or refuses them if it cannot ask.
 
 use super::command::{ALIASES, Input, SLASH_COMMANDS, parse, secret_part, shown};
 use super::slash::invitation_alone;
@@ -8,19 +8,19 @@ use crate::router::near::steps;
 use crate::router::notice::{Code, Failure};
 use crate::router::text::Untrusted;
 
-/// A password is seldom mistyped further than this.
+/// A password is seldom mistyped by more than this.
 const PASSWORD_STEPS: usize = 2;
 /// Many words are near `connect`: `correct`, `contact` and `context` are two steps away.
 const CONNECT_STEPS: usize = 1;
 
-/// What a person is asked about a line.
+/// What to ask a person about a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
-    /// It fits a command: ask whether to run it.
+    /// It matches a command: ask whether to run it.
     Run,
-    /// It fits none, or none without its `/`, but this may be meant: shall it be said?
+    /// It matches none, or none without a `/`, but this may be meant: ask whether to send it.
     Say(&'static str),
-    /// It is an invitation and nothing else: shall this line join that room?
+    /// It is just an invitation: ask whether to join that room.
     Enter(String),
 }
 
@@ -52,7 +52,7 @@ impl Doubt {
     }
 }
 
-/// The bare command word that a line nearly begins with.
+/// The bare command word with which a line almost begins.
 #[must_use]
 pub fn near_miss(line: &str) -> Option<&'static str> {
     if line.starts_with('/') {
@@ -73,7 +73,7 @@ pub fn near_miss(line: &str) -> Option<&'static str> {
     is_near.then_some("connect")
 }
 
-/// What a person at a live terminal is asked about a line, if anything.
+/// What to ask a person at a live terminal about a line, if anything.
 #[must_use]
 pub fn doubt(line: &str) -> Option<Doubt> {
     if let Some(invitation) = invitation_alone(line) {
@@ -97,7 +97,7 @@ pub fn doubt(line: &str) -> Option<Doubt> {
     is_doubtful.then_some(if runs { Doubt::Run } else { Doubt::Say(word) })
 }
 
-/// The command that exists only with `/` and that all of a line would be, had it one.
+/// The command that needs a `/`, if the whole line would be one with it.
 fn without_slash(line: &str) -> Option<&'static str> {
     let (word, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     let words = rest.split_whitespace().count();
@@ -110,15 +110,15 @@ fn without_slash(line: &str) -> Option<&'static str> {
     fits.then_some(word)
 }
 
-/// Words that are commands only behind a `/`, and that people type without it.
+/// Words that are commands only after a `/`, and that people type without it.
 fn slash_only() -> impl Iterator<Item = &'static str> {
     let is_own = |meant: &str| SLASH_COMMANDS.iter().any(|command| command.word == meant);
     let aliases = ALIASES.iter().filter(move |(_, meant)| is_own(meant)).map(|(alias, _)| *alias);
     SLASH_COMMANDS.iter().map(|command| command.word).chain(aliases)
 }
 
-/// Whether a line that begins with a bare word of these may be a sentence: what follows it fits
-/// nothing more often than not.
+/// Whether a line that begins with a bare word of these may be a sentence: usually, what follows
+/// the word does not match anything.
 #[must_use]
 pub fn is_sentence(line: &str) -> bool {
     let mut words = line.split_whitespace();
@@ -126,7 +126,7 @@ pub fn is_sentence(line: &str) -> bool {
     words.next().is_some_and(|word| line.starts_with(word) && is_word(word)) && words.count() > 1
 }
 
-/// What is wrong with a line when nobody can be asked: it may hold something not for the room.
+/// Why a line is refused if nobody can be asked: it may contain something not meant for the room.
 ///
 /// # Errors
 /// `did_you_mean`.
@@ -139,7 +139,7 @@ pub fn certain(line: &str) -> Result<(), Failure> {
     near_miss(line).map_or(Ok(()), |word| Err(did_you_mean(word)))
 }
 
-/// The error of a near miss where nobody can be asked; nothing of the line is repeated.
+/// The error for a near miss if nobody can be asked; it repeats nothing of the line.
 fn did_you_mean(word: &str) -> Failure {
     let text = format!(
         "did you mean /{word}? The line was neither run nor sent: write /{word} …, or /say … to \

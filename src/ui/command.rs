@@ -1,9 +1,9 @@
 //! The line grammar: one line from a person or a pipe becomes one [`Input`].
 //!
-//! A line is a command when it starts with a word of [`COMMANDS`], in lower case, or with `/`;
+//! A line is a command if it starts with a word of [`COMMANDS`], in lower case, or with `/`;
 //! anything else is a message. The words of [`SLASH_COMMANDS`] are commands only after a `/`. A
-//! line that starts with a command's word but does not fit the command's form is an error and never
-//! a message: what was meant for klatch does not reach the room.
+//! line that starts with a command's word but does not have the command's form is an error and
+//! never a message: what was meant for klatch does not reach the room.
 
 use super::address::{is_number, read_address, read_port};
 use super::rate::parse_rate;
@@ -15,15 +15,15 @@ use crate::router::near::nearest;
 use crate::router::notice::{Code, Failure};
 use crate::router::text::{TextError, Untrusted, check_message, check_name, is_control};
 
-/// What stands for no password at all.
+/// Stands for no password at all.
 const NO_PASSWORD: &str = "-";
-/// How long `wait` waits unless told.
+/// How long `wait` waits, unless told otherwise.
 pub const WAIT_DEFAULT_MS: u64 = 60_000;
-/// The help texts start two after this column; a longer form gets a line of its own.
+/// Help texts start two columns after this; a longer form gets a line of its own.
 const HELP_COLUMN: usize = 26;
-/// A line of help fits a terminal of 80 columns, with the mark that stands before it.
+/// A line of help fits a terminal of 80 columns, including the mark before it.
 const HELP_WIDTH: usize = 78;
-/// What errors show of a text at most, in characters.
+/// Most characters of a text that errors show.
 const SHOWN_MAX_CHARS: usize = 60;
 
 /// What a line asks for.
@@ -35,27 +35,27 @@ pub enum Input {
     Command(Command),
     /// Help about everything or about one command's word: see [`help_lines`].
     Help(Option<String>),
-    /// A fresh address of the page, which the program prints itself.
+    /// A new address of the page, which the program itself prints.
     Browser,
 }
 
-/// One row of the help, and how the rest of such a line is read.
+/// A row of the help, with the way to read the rest of such a line.
 #[derive(Debug)]
 pub struct CommandHelp {
     /// The word that starts the line.
     pub word: &'static str,
-    /// The whole form, for people.
+    /// The whole form, as shown to people.
     pub form: &'static str,
     /// What it does, in one line.
     pub help: &'static str,
     read: fn(&str) -> Result<Input, Misfit>,
 }
 
-/// Why the rest of a line was not taken.
+/// Why the rest of a line was not accepted.
 pub(crate) enum Misfit {
-    /// It does not fit the command's form.
+    /// It does not have the command's form.
     Form,
-    /// It fits, and this is wrong with it.
+    /// It has the form, but this is wrong with it.
     Failure(Failure),
 }
 
@@ -74,7 +74,7 @@ macro_rules! commands {
     };
 }
 
-/// Other words for commands behind a `/`.
+/// Other words for commands after a `/`.
 pub(super) const ALIASES: &[(&str, &str)] = &[
     ("get", "download"),
     ("nick", "name"),
@@ -86,7 +86,7 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("kick", "remove"),
 ];
 
-/// Words that people know from elsewhere and that klatch has no command for: what there is instead.
+/// Words known from other programs that are no commands in klatch, and what to use instead.
 const INSTEAD: &[(&str, &str)] = &[
     ("msg", "klatch has no private messages: messages go to everybody in the room (just type)"),
     ("query", "klatch has no private messages: messages go to everybody in the room (just type)"),
@@ -186,8 +186,8 @@ commands! {
 /// Reads one line, without its line feed.
 ///
 /// # Errors
-/// `usage` for a command whose form is missed and for control characters, `unknown_command` after
-/// a `/`, and what is wrong with an address, a password, a name or a message.
+/// `usage` for a command in the wrong form and for control characters, `unknown_command` after a
+/// `/`, and what is wrong with an address, a password, a name or a message.
 pub fn parse(line: &str) -> Result<Input, Failure> {
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.trim().is_empty() {
@@ -217,7 +217,7 @@ pub fn parse(line: &str) -> Result<Input, Failure> {
     }
 }
 
-/// Reads where to begin, as the command line names it: an invitation, `ADDR[:PORT]`, or the line
+/// Reads where to begin, as given on the command line: an invitation, `ADDR[:PORT]`, or the line
 /// that others are told to type.
 ///
 /// # Errors
@@ -228,7 +228,7 @@ pub fn connect_argument(text: &str) -> Result<Command, Failure> {
     match connect(place) {
         Ok(Input::Command(command)) => Ok(command),
         Err(Misfit::Failure(failure)) => Err(failure),
-        // What is wrong with it as one address.
+        // Report what is wrong with it as one address.
         _ => {
             let (host, port) = read_address(place)?;
             let port = port.unwrap_or(DEFAULT_PORT);
@@ -245,7 +245,7 @@ pub fn message(text: &str) -> Result<Input, Failure> {
     say(text)
 }
 
-/// What `help` prints: every command, or the one that is named; one line per element.
+/// What `help` prints: every command, or the named one; one line per element.
 #[must_use]
 pub fn help_lines(topic: Option<&str>) -> Vec<String> {
     if let Some(command) = topic.and_then(|word| find(word, true)) {
@@ -264,7 +264,7 @@ pub fn help_lines(topic: Option<&str>) -> Vec<String> {
     lines
 }
 
-/// A form, on a second line from its last alternative on where it is too long for one.
+/// A form; if too long for one line, its last alternative goes on a second one.
 fn form_lines(form: &str) -> Vec<String> {
     match form.rfind(" | ").filter(|_| form.len() > HELP_WIDTH) {
         Some(at) => vec![form[..at].to_owned(), format!("   {}", &form[at..])],
@@ -276,7 +276,7 @@ fn form_lines(form: &str) -> Vec<String> {
 #[must_use]
 pub fn secret_part(line: &str) -> Option<(&str, &str)> {
     let body = line.strip_prefix('/').unwrap_or(line);
-    // `/lock` refuses a password, but one that is typed there is a secret all the same.
+    // `/lock` refuses a password, but one that is typed there is still a secret.
     let lock = || line.strip_prefix("/lock");
     let rest = body.strip_prefix("password").or_else(lock)?;
     let secret = rest.trim_start_matches([' ', '\t']);
@@ -296,13 +296,13 @@ pub fn is_invitation(text: &str) -> bool {
     slash::invitation_part(text).is_some_and(|(open, _)| open.is_empty())
 }
 
-/// Whether a line holds what lets somebody in: a password, or an invitation.
+/// Whether a line contains something that lets people in: a password, or an invitation.
 #[must_use]
 pub fn holds_secret(line: &str) -> bool {
     secret_part(line).is_some() || slash::invitation_part(line).is_some()
 }
 
-/// The text for an error message: escaped, and cut when it is long.
+/// The text for an error message: escaped, and shortened if it is long.
 pub(super) fn shown(text: &str) -> String {
     let mut short: String = text.chars().take(SHOWN_MAX_CHARS).collect();
     if short.len() < text.len() {
@@ -318,7 +318,7 @@ fn find(word: &str, slashed: bool) -> Option<&'static CommandHelp> {
     COMMANDS.iter().find(|command| command.word == meant).or_else(more)
 }
 
-/// ` (did you mean /password?)`, of a word that is nearly one.
+/// ` (did you mean /password?)`, for a word that is nearly one.
 fn near_command(word: &str, mark: &str) -> String {
     let all = COMMANDS.iter().chain(SLASH_COMMANDS).map(|command| command.word);
     let near = nearest(word, all.chain(ALIASES.iter().map(|(alias, _)| *alias)));
@@ -333,7 +333,7 @@ fn split_word(text: &str) -> (&str, &str) {
     text.split_once([' ', '\t']).unwrap_or((text, ""))
 }
 
-/// The arguments are not repeated: they may hold a password in the wrong place.
+/// The arguments are not repeated: they may contain a password in the wrong place.
 fn form_failure(command: &CommandHelp, slashed: bool) -> Failure {
     let CommandHelp { word, form, .. } = command;
     let text = match slashed {
@@ -407,7 +407,7 @@ fn password(rest: &str) -> Result<Input, Misfit> {
     Ok(Input::Command(Command::Password { password, asks: false }))
 }
 
-/// Reads the answer to the question for a new password of one's own room: `-` means none.
+/// Reads the answer to the question for a new password for one's own room: `-` means none.
 ///
 /// # Errors
 /// As [`read_password`].
@@ -418,10 +418,10 @@ pub fn read_new_password(text: &str) -> Result<NewPassword, Failure> {
     }
 }
 
-/// Makes a password of a text, wherever it was typed.
+/// Makes a password from a text, wherever it was typed.
 ///
 /// # Errors
-/// `password_too_short`; `usage` for what else a password may not be.
+/// `password_too_short`; `usage` for anything else that a password must not be.
 pub fn read_password(text: &str) -> Result<Password, Failure> {
     Password::new(text).map_err(|error| {
         let code = match error {
@@ -485,7 +485,7 @@ fn wait(rest: &str) -> Result<Input, Misfit> {
         _ => return Err(Misfit::Form),
     };
     let default_ms = match what {
-        // Passing time is the point of it: its own end comes first.
+        // Time passes on purpose here, so the wait's own end comes first.
         Wait::Time(time_ms) => time_ms.saturating_add(WAIT_DEFAULT_MS),
         _ => WAIT_DEFAULT_MS,
     };
@@ -493,8 +493,8 @@ fn wait(rest: &str) -> Result<Input, Misfit> {
     Ok(Input::Command(Command::Wait { what, within_ms }))
 }
 
-/// Takes `within <seconds>` off the end. Inside quotes the last word would end with a quote and
-/// be no number, so quotes need no look of their own.
+/// Removes `within <seconds>` from the end. Inside quotes the last word would end with a quote and
+/// not be a number, so quotes need no special handling.
 fn split_within(rest: &str) -> (&str, Option<u64>) {
     let taken = || {
         let (before, seconds) = rest.rsplit_once([' ', '\t'])?;
@@ -505,7 +505,7 @@ fn split_within(rest: &str) -> (&str, Option<u64>) {
     taken().unwrap_or((rest, None))
 }
 
-/// Decimal seconds such as `2` or `0.25` in milliseconds; what is finer is cut off.
+/// Decimal seconds such as `2` or `0.25`, in milliseconds; finer digits are dropped.
 fn read_seconds(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     if !is_number(whole) || !is_number(fraction) {
@@ -516,12 +516,12 @@ fn read_seconds(text: &str) -> Option<u64> {
     whole.parse::<u64>().ok()?.checked_mul(1_000)?.checked_add(fraction_ms)
 }
 
-/// Which files are meant depends on which there are, and so does what quotes are for.
+/// Which files are meant depends on which exist, and so does the meaning of quotes.
 fn send(rest: &str) -> Command {
     Command::Send { paths: vec![rest.into()] }
 }
 
-/// Less one enclosing pair of quotes.
+/// Without one enclosing pair of quotes.
 #[must_use]
 pub fn unquoted(text: &str) -> &str {
     let text = text.trim();

@@ -1,4 +1,4 @@
-//! Stories about lines.
+//! Tests of single lines.
 
 use super::*;
 use crate::router::text::MESSAGE_MAX_BYTES;
@@ -198,7 +198,7 @@ fn connect_takes_every_form_of_an_address() {
 
 #[test]
 fn quotes_around_the_whole_are_no_part_of_a_name() {
-    // Which files are meant depends on which there are.
+    // Which files are meant depends on which exist.
     let send = Command::Send { paths: vec!["'my file.txt' b".into()] };
     assert_eq!(command("send 'my file.txt' b "), send);
     assert_eq!(
@@ -331,7 +331,7 @@ proptest::proptest! {
     }
 }
 
-/// What `text` sets as a command: behind a backtick and a `/`.
+/// The words that `text` marks as commands: after a backtick and a `/`.
 fn commands_in(text: &str) -> Vec<&str> {
     let words = text.split("`/").skip(1);
     let words = words.filter_map(|word| word.split(|c: char| !c.is_ascii_lowercase()).next());
@@ -349,7 +349,7 @@ fn the_documents_name_every_command_and_no_other() {
         include_str!("../../docs/browser.md"),
     ];
     for word in documents.iter().flat_map(|text| commands_in(text)) {
-        // `/pasword` is an example of what is none.
+        // `/pasword` is the example of a wrong one.
         assert!(is_command(word, true) || word == "pasword", "/{word} is no command");
     }
     let named = commands_in(all);

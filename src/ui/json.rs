@@ -41,7 +41,7 @@ impl JsonSchema for NamedNotice {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = Notice::json_schema(generator);
-        // Events of one name differ by their fields, and more of both may come.
+        // Events with the same name differ in their fields, and both may grow.
         if let Some(kinds) = schema.remove("oneOf") {
             schema.insert("anyOf".into(), kinds);
         }
@@ -52,7 +52,7 @@ impl JsonSchema for NamedNotice {
     }
 }
 
-/// How things stand, as the one object that a page begins with.
+/// The state of things, as the single object that a page starts with.
 #[derive(Serialize)]
 struct Snapshot<'a> {
     event: &'static str,
@@ -94,7 +94,7 @@ struct SavedFile<'a> {
     path: &'a Path,
 }
 
-/// A page of what was said.
+/// A page of the history.
 #[derive(Serialize)]
 struct HistoryPage<'a> {
     event: &'static str,
@@ -103,7 +103,7 @@ struct HistoryPage<'a> {
     earlier: usize,
 }
 
-/// How things stand, as the one object that a page begins with; so many files were left out of it.
+/// The state of things, as the single object that a page starts with; this many files are left out.
 #[must_use]
 pub fn snapshot(
     overview: &Overview,
@@ -138,27 +138,27 @@ pub fn snapshot(
     })
 }
 
-/// A page of what was said, in answer to the command `history`.
+/// A page of the history, in answer to the command `history`.
 #[must_use]
 pub fn history(line: u64, said: &Said<'_>) -> String {
     text_of(&HistoryPage { event: "history", line, messages: said.notices, earlier: said.earlier })
 }
 
-/// A part of what was said in the room, in its order, and how much came before it.
+/// A part of the room's history, in order, and how much came before it.
 #[derive(Debug, Clone, Copy)]
 pub struct Said<'a> {
     /// Messages, offers and withdrawals.
     pub notices: &'a [Arc<Notice>],
-    /// How many there are in front of them.
+    /// How many come before them.
     pub earlier: usize,
 }
 
 fn text_of(event: &impl Serialize) -> String {
-    // Events are made of texts, numbers and lists: writing them to memory cannot fail.
+    // Events consist of texts, numbers and lists: writing them to memory cannot fail.
     visible(&serde_json::to_string(event).unwrap_or_default())
 }
 
-/// Such characters can only stand inside JSON strings, where their escapes mean the same.
+/// Such characters can only be inside JSON strings, where their escapes mean the same.
 fn visible(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {

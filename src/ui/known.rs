@@ -1,4 +1,4 @@
-//! Completion: commands, nicknames (recent speakers first), offered files, paths and hosts used
+//! Completion: commands, nicknames (recent speakers first), offered files, paths, and hosts used
 //! before.
 
 use std::cmp::Reverse;
@@ -12,14 +12,14 @@ use crate::router::ids::{EntryId, FileId, MemberId};
 use crate::router::notice::{FileInfo, MemberInfo, Notice};
 use crate::router::text::{Untrusted, is_control, is_format};
 
-/// Members that are remembered.
+/// Most members remembered.
 const KNOWN_MAX: usize = 1_024;
-/// Offers that are remembered.
+/// Most offers remembered.
 const OFFERS_MAX: usize = 65_536;
-/// Candidates that are worth a list.
+/// Most candidates worth listing.
 const CANDIDATES_MAX: usize = 100;
 
-/// Things in the room that can be named.
+/// What can be named in the room.
 #[derive(Debug, Default)]
 pub struct Known {
     me: Option<MemberId>,
@@ -27,20 +27,20 @@ pub struct Known {
     members: Vec<(MemberId, String)>,
     /// What is offered, by offer.
     offers: BTreeMap<EntryId, (u64, FileInfo)>,
-    /// How many were ever offered: what was offered last comes first.
+    /// How many were ever offered: the latest offers come first.
     offered: u64,
 }
 
 /// Something that a word can become.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// What the list shows; harmless.
+    /// What the list shows; escaped.
     pub shown: String,
-    /// What takes the word's place.
+    /// What replaces the word.
     pub replacement: String,
 }
 
-/// Things outside the room.
+/// What can be named outside the room.
 pub trait OutsidePlaces {
     /// Names in a folder (as typed: may begin with `~`), and whether each is a folder itself.
     fn folder(&self, path: &str) -> Vec<(String, bool)>;
@@ -49,7 +49,7 @@ pub trait OutsidePlaces {
 }
 
 impl Known {
-    /// Takes note of who is here and what is offered.
+    /// Notes who is here and what is offered.
     pub fn hear(&mut self, notice: &Notice) {
         match notice {
             Notice::Started { who, .. } => self.me = Some(who.id),
@@ -93,12 +93,12 @@ impl Known {
         }
     }
 
-    /// What the text before the cursor can become: from which byte on it is replaced, and by what.
+    /// What the text before the cursor can become: the byte from which it is replaced, and by what.
     #[must_use]
     pub fn complete(&self, head: &str, places: &impl OutsidePlaces) -> (usize, Vec<Candidate>) {
         let (start, mut candidates) = self.candidates(head, places);
         if candidates.len() > CANDIDATES_MAX {
-            // Too many to read; what all of them begin with is still worth having.
+            // Too many to read, but their common beginning is still useful.
             let common = common_start(&candidates);
             let is_more = common.len() > head.len() - start;
             candidates.clear();
@@ -115,7 +115,7 @@ impl Known {
         let Some((word, rest)) = body.split_once(' ') else {
             let mut found = commands(body, after_slash == 1, " ");
             if after_slash == 0 {
-                // People learn the form that cannot be a message.
+                // This teaches people the form that cannot be a message.
                 for Candidate { replacement, .. } in &mut found {
                     replacement.insert(0, '/');
                 }
@@ -177,7 +177,7 @@ impl Known {
         found
     }
 
-    /// Names as arguments: one that ends as such a command may end is quoted.
+    /// Names as arguments: one that ends like such a command is quoted.
     fn nicks(&self, prefix: &str) -> Vec<Candidate> {
         let mut found = self.names(prefix, "");
         for Candidate { replacement, .. } in &mut found {
@@ -211,7 +211,7 @@ fn commands(prefix: &str, slash: bool, behind: &str) -> Vec<Candidate> {
     starting_with(words, prefix, behind)
 }
 
-/// Upper and lower case are one to a person in a hurry, and so are ways to write an accent.
+/// People in a hurry do not distinguish upper and lower case, nor ways of writing an accent.
 fn folded(text: &str) -> String {
     text.nfc().flat_map(char::to_lowercase).collect()
 }

@@ -1,4 +1,4 @@
-//! Lines of an untrusted stream: of bounded length, and never confused by their content.
+//! Lines from an untrusted stream: of bounded length, and never confused by their content.
 
 use std::io::{self, BufRead, ErrorKind};
 
@@ -12,12 +12,12 @@ pub const LINE_MAX_BYTES: usize = 64 * 1024;
 pub enum Line {
     /// A line without its ending (`\n` or `\r\n`); any other character is part of it.
     Text(String),
-    /// A line longer than the limit: skipped to its end, and nothing of it kept.
+    /// A line longer than the limit: skipped to its end, and not kept.
     TooLong {
         /// Its length in bytes.
         bytes: u64,
     },
-    /// A line that is no UTF-8.
+    /// A line that is not UTF-8.
     InvalidUtf8,
     /// The end of the stream.
     End,
@@ -27,7 +27,7 @@ impl Line {
     /// The text; `None` at the end of the stream.
     ///
     /// # Errors
-    /// `message_too_long` and `invalid_utf8`: the line is gone, the stream goes on.
+    /// `message_too_long` and `invalid_utf8`: the line is lost, and the stream continues.
     pub fn into_text(self) -> Result<Option<String>, Failure> {
         match self {
             Line::Text(text) => Ok(Some(text)),
@@ -45,8 +45,8 @@ impl Line {
     }
 }
 
-/// Reads lines and holds at most one, up to its limit. It takes no byte beyond the line's end out
-/// of the stream, so that others may read on from there.
+/// Reads lines and holds at most one, up to its limit. It takes no byte after the line's end from
+/// the stream, so that others can read on from there.
 #[derive(Debug)]
 pub struct LineReader<R> {
     stream: R,
@@ -54,7 +54,7 @@ pub struct LineReader<R> {
 }
 
 impl<R: BufRead> LineReader<R> {
-    /// A reader whose lines have at most `max_bytes` bytes, line ending not counted.
+    /// A reader for lines of at most `max_bytes` bytes, without line endings.
     pub fn new(stream: R, max_bytes: usize) -> Self {
         Self { stream, max_bytes }
     }
@@ -67,7 +67,7 @@ impl<R: BufRead> LineReader<R> {
     /// The next line; a last one without a line feed counts.
     ///
     /// # Errors
-    /// What the stream says; being interrupted is none.
+    /// The stream's error; being interrupted is not one.
     pub fn next_line(&mut self) -> io::Result<Line> {
         let mut line = Vec::new();
         let mut bytes: u64 = 0;
@@ -96,7 +96,7 @@ impl<R: BufRead> LineReader<R> {
         }
     }
 
-    /// `bytes` is the length of the line without its ending; `line` holds as much as fits.
+    /// `bytes` is the line's length without its ending; `line` contains as much as fits.
     fn finish(&self, mut line: Vec<u8>, bytes: u64) -> Line {
         match usize::try_from(bytes) {
             Ok(length) if length <= self.max_bytes => line.truncate(length),
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// All lines, read in pieces of each of a few sizes with the same outcome.
+    /// All lines, read in pieces of several sizes with the same result.
     fn lines(input: &[u8], max_bytes: usize) -> Vec<Line> {
         let read = |piece: usize| {
             let mut reader =

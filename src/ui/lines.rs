@@ -1,7 +1,7 @@
 //! Notices for people: a clear sentence each, which no peer can forge.
 //!
 //! There are three kinds of lines: `alice: hello`, system lines that begin with `* `, and `error:
-//! …`. Foreign text is always escaped, further lines of a message are indented, and a nickname
+//! …`. Peers' text is always escaped, further lines of a message are indented, and a nickname
 //! cannot begin a line of another kind.
 
 use std::cmp::Ordering;
@@ -15,11 +15,11 @@ use crate::router::notice::{Code, Failure, FileInfo, FolderInfo, Notice, Who};
 pub use crate::router::text::size;
 use crate::router::text::{Untrusted, VERIFIED_MARK, without_marks};
 
-/// Members named in one sentence at most; the rest is counted.
+/// Most members named in one sentence; the rest are counted.
 const NAMED_MAX: usize = 8;
-/// Lines of a message that a terminal shows.
+/// Most lines of a message that a terminal shows whole.
 const LINES_MAX: usize = 24;
-/// And of a longer one, which is folded.
+/// Lines shown of a longer one, which is folded.
 const LINES_SHOWN: usize = 20;
 
 /// The notice as one or more lines for people, without the last line feed; `None` for what people
@@ -64,14 +64,14 @@ fn system_lines(lines: &[String], paint: Paint, style: &Style) -> String {
     marked.collect::<Vec<_>>().join("\n")
 }
 
-/// A line that people pass on as it is: nothing stands before it, and nothing breaks it. No message
-/// looks like it, as a space follows the colon behind a nickname.
+/// A line that people pass on as it is: nothing comes before it, and nothing breaks it. No message
+/// looks like it, because a space follows the colon after a nickname.
 pub(super) fn is_copyable(line: &str) -> bool {
     let letters = line.strip_prefix(COMMAND_LINE).unwrap_or_default();
     !letters.is_empty() && letters.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-/// What a line of klatch's means.
+/// The meaning of a line of klatch's.
 fn meaning(notice: &Notice) -> Paint {
     match notice {
         Notice::FileOffered { own: false, history: false, .. } => Paint::Offer,
@@ -86,7 +86,7 @@ fn meaning(notice: &Notice) -> Paint {
     }
 }
 
-/// A message's text: further lines are indented. At a terminal one that is long is folded.
+/// A message's text: further lines are indented. A long one is folded at a terminal.
 pub(super) fn spoken(text: &Untrusted, style: &Style) -> String {
     // A tab moves the cursor, if only by a little.
     let mut text = text.block().replace('\t', INDENT);
@@ -202,8 +202,8 @@ fn about_file(notice: &Notice) -> Option<String> {
         Notice::DownloadFinished { file, path, bytes_fetched, took_ms, hosts } => format!(
             "saved as {} ({} in {}.{} s{} from {})",
             path_text(path),
-            // Chunks kept from an earlier try did not come now; chunks that came twice are more
-            // than the file.
+            // Chunks kept from an earlier attempt did not come now; chunks that came twice make it
+            // more than the file.
             match bytes_fetched.cmp(&file.size) {
                 Ordering::Less => {
                     format!("{}, {} of it now", size(file.size), size(*bytes_fetched))
@@ -225,12 +225,12 @@ fn about_file(notice: &Notice) -> Option<String> {
     })
 }
 
-/// For an offer in place of an earlier one.
+/// For an offer that replaces an earlier one.
 fn version<T>(replaces: &Option<T>) -> &'static str {
     if replaces.is_some() { "a new version of " } else { "" }
 }
 
-/// `, 12.3 MB/s`, of what took long enough to say so.
+/// `, 12.3 MB/s`, if it took long enough to tell.
 fn speed(bytes: u64, took_ms: u64) -> String {
     let per_second = bytes.saturating_mul(1_000).checked_div(took_ms);
     let worth_it = |_: &u64| took_ms >= 1_000;
@@ -249,7 +249,7 @@ fn started(who: &Who, temporary: bool, locked: bool) -> Vec<String> {
     lines
 }
 
-/// The lines that others type; of the ways to reach this computer from itself one is enough.
+/// The lines for others to type; of the ways to reach this computer from itself, one is enough.
 fn listening(addresses: &[String], tunnels: &[(String, String)], style: &Style) -> Vec<String> {
     let line = |address: &String, place: &str| {
         let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
@@ -279,7 +279,7 @@ pub(super) fn nick(who: &Who) -> String {
     name
 }
 
-/// A nickname that can be mistaken for nothing of klatch's, even from a peer that checks no names.
+/// A nickname that cannot be mistaken for klatch's own text, even from a peer that checks none.
 pub(super) fn typed_nick(who: &Who) -> String {
     let name = without_marks(&who.name.short()).replace(':', "\\u{3a}");
     let id: String = who.id.short().chars().take(4).collect();
@@ -295,7 +295,7 @@ pub(super) fn typed_nick(who: &Who) -> String {
     }
 }
 
-/// What to type for a file: its name, or its id where the name cannot be typed as it is shown.
+/// What to type for a file: its name, or its id if the name cannot be typed as it is shown.
 pub(super) fn typed(file: &FileInfo) -> String {
     let name = file.name.short();
     let plain = name == file.name.raw()

@@ -1,7 +1,7 @@
 //! The faces: lines to commands, notices to lines or JSON.
 //!
-//! Everything here is a value or reads a stream that it is given: threads, the router and the
-//! choice of streams are the node's.
+//! Everything here is a value, or reads a stream that it is given: threads, the router and the
+//! choice of streams belong to the node.
 
 pub mod address;
 pub mod careful;

@@ -8,7 +8,7 @@ pub use super::lines::{error_line, size, to_lines};
 pub use super::paint::{Seen, Style};
 use crate::router::notice::Notice;
 
-/// Files whose progress is followed at once; beyond them progress is silent.
+/// Most files whose progress is shown at the same time; that of others is not.
 const FOLLOWED_MAX: usize = 1_024;
 
 /// The form of the output on stdout.
@@ -16,7 +16,7 @@ const FOLLOWED_MAX: usize = 1_024;
 pub enum Format {
     /// Lines for people.
     People(Style),
-    /// `--json`: an event per line; stderr still speaks to people, in plain text.
+    /// `--json`: one event per line; stderr is still for people, in plain text.
     Json,
 }
 
@@ -29,7 +29,7 @@ pub struct NoticeOutput {
     pub err: Option<String>,
 }
 
-/// Turns notices into output; the only state is how much progress people have seen.
+/// Turns notices into output; its only state is how much progress people have seen.
 #[derive(Debug)]
 pub struct Renderer {
     format: Format,
@@ -50,7 +50,7 @@ impl Renderer {
         }
     }
 
-    /// Tells what time it is, where times are shown with their dates.
+    /// Sets the time of now, so that times on other days are shown with their dates.
     pub fn set_now(&mut self, now_ms: i64) {
         if let Format::People(style) = &mut self.format
             && style.timestamps
@@ -59,13 +59,13 @@ impl Renderer {
         }
     }
 
-    /// Whether stdout speaks to people.
+    /// Whether stdout is for people.
     #[must_use]
     pub fn is_for_people(&self) -> bool {
         matches!(self.format, Format::People(_))
     }
 
-    /// What to write for a hint to people that belongs on stderr; programs get it as a notice.
+    /// What to write for a hint to people, on stderr; programs get it as a notice.
     pub fn hint(&mut self, text: &str) -> NoticeOutput {
         let json = matches!(self.format, Format::Json);
         let notice = || to_json(&Notice::Remark { text: text.to_owned() });
@@ -94,7 +94,7 @@ impl Renderer {
     }
 }
 
-/// Lets people see a line of progress when a tenth of a file is passed, and no more than that.
+/// Shows a line of progress each time that another tenth of a file is done, and no more often.
 #[derive(Debug, Default)]
 struct ProgressLine {
     tenths_shown: HashMap<String, u64>,
@@ -118,7 +118,7 @@ impl ProgressLine {
             _ => return true,
         };
         if done >= size {
-            // What comes next says that it is done.
+            // The next line says that it is done.
             self.tenths_shown.remove(&key);
             return false;
         }

@@ -15,7 +15,7 @@ use crate::router::text::{Untrusted, is_control, is_format};
 /// 2026-11-22T14:05:33.123Z.
 const AFTERNOON_MS: i64 = 1_795_356_333_123;
 
-/// The words of the contract, copied from it.
+/// The contract's words, copied from it.
 const CODES: &str = "usage unknown_command bad_address name_not_found unreachable timeout \
     not_klatch version_mismatch self_connect in_a_room room_locked room_not_locked room_full \
     wrong_password password_required password_too_short too_many_attempts file_not_found \
@@ -26,7 +26,7 @@ const CODES: &str = "usage unknown_command bad_address name_not_found unreachabl
     invitation_expired did_you_mean output_failed folder_changed \
     too_many_files bad_manifest nothing_matches room_unknown";
 
-/// The events of the contract that are notices, with their fields, copied from it.
+/// The contract's events that are notices, with their fields, copied from it.
 const EVENTS: &[(&str, &str)] = &[
     ("started", "version schema id name temporary locked"),
     ("listening", "addresses"),
@@ -133,7 +133,7 @@ fn offer(from: &str, name: &str) -> Notice {
     }
 }
 
-/// One notice of every kind, in the order of [`EVENTS`], with `text` in every field for text.
+/// One notice of every kind, in the order of [`EVENTS`], with `text` in every text field.
 fn all(text: &str) -> Vec<Notice> {
     let failure = Failure::new(Code::NoHost, text);
     let (room, id, time_ms) = (RoomId([2; 32]), EntryId([1; 32]), AFTERNOON_MS);
@@ -250,7 +250,7 @@ fn every_event_has_the_fields_of_the_contract_in_their_order() {
     }
 }
 
-/// The keys of the outer object, in their order; the texts in it have no escapes.
+/// The keys of the outer object, in order; its texts contain no escapes.
 fn keys(json: &str) -> Vec<&str> {
     let mut depth = 0;
     let mut keys = Vec::new();
@@ -312,7 +312,7 @@ fn every_event_keeps_to_the_published_schema() {
         for notice in all(text) {
             let mut event: serde_json::Value = serde_json::from_str(&to_json(&notice)).unwrap();
             seen.push(event["event"].as_str().unwrap().to_owned());
-            // Paths of real notices are absolute.
+            // Real notices have absolute paths.
             if event.get("path").is_some() {
                 event["path"] = "/path".into();
             }
@@ -412,7 +412,7 @@ fn people_read_sentences() {
     }
     let shown = "* saved as ana (12.3 MB, 2.0 MB of it now in 1.2 s, 1.6 MB/s from 1 member)";
     assert_eq!(plain(&resumed), shown);
-    // Chunks fetched twice make no file larger.
+    // Fetching chunks twice does not make the file larger.
     if let Notice::DownloadFinished { bytes_fetched, .. } = &mut resumed {
         *bytes_fetched = 12_900_000;
     }
@@ -542,7 +542,7 @@ fn sizes_have_decimal_units() {
 }
 
 /// Threat T1: escape sequences of every family, bidirectional and invisible characters, and
-/// attempts to write a line of klatch's.
+/// attempts to fake a line of klatch's.
 #[test]
 fn no_foreign_text_reaches_the_screen_as_anything_but_text() {
     let hostile = [

@@ -1,4 +1,4 @@
-//! How lines look: colours with a meaning, times, and nothing of either in a pipe.
+//! How lines look: colours with a meaning, and times; neither in a pipe.
 
 use time::{Date, OffsetDateTime, UtcOffset};
 
@@ -13,34 +13,34 @@ pub struct Style {
     pub color: bool,
     /// Colours of errors, which may go elsewhere.
     pub color_errors: bool,
-    /// `HH:MM` before what carries a time.
+    /// `HH:MM` before everything that has a time.
     pub timestamps: bool,
     /// Show one's own messages as well.
     pub echo_own: bool,
     /// Say more: addresses of members, every own address.
     pub verbose: bool,
-    /// The offset for timestamps; `None`: the system's at each moment, for summers end and
+    /// The offset for timestamps; `None`: the system's at each moment, because summers end and
     /// computers travel.
     pub offset: Option<UtcOffset>,
-    /// Columns of the terminal, where rows of a table that do not fit are folded.
+    /// The terminal's columns; rows of a table that do not fit are folded.
     pub columns: Option<usize>,
     /// What sentences depend on.
     pub seen: Seen,
 }
 
-/// What was told before, as far as sentences depend on it.
+/// What was shown before, as far as sentences depend on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
     /// This node.
     pub me: Option<MemberId>,
     /// The room is closed.
     pub closed: bool,
-    /// About now, where somebody knows: wall-clock milliseconds since 1970 UTC.
+    /// The approximate present, if known: wall-clock milliseconds since 1970 UTC.
     pub now_ms: Option<i64>,
 }
 
 impl Seen {
-    /// Takes note of a notice that was shown.
+    /// Records a notice that was shown.
     pub fn hear(&mut self, notice: &Notice) {
         match notice {
             Notice::Started { who, .. } => self.me = Some(who.id),
@@ -58,8 +58,8 @@ impl Seen {
     }
 }
 
-/// Colours of members: told apart, and readable on dark and on light (of the 256 of xterm).
-/// Red is not among them: it means that something went wrong.
+/// Members' colours: distinct, and readable on dark and on light (from xterm's 256). Red is not
+/// among them, because it means that something went wrong.
 const MEMBER_COLOURS: [u8; 12] = [33, 37, 70, 98, 136, 166, 168, 62, 30, 133, 107, 75];
 
 /// What a colour means.
@@ -75,11 +75,11 @@ pub(super) enum Paint {
     Offer,
     /// Something is done.
     Good,
-    /// Something is to be noticed.
+    /// Something to notice.
     Warning,
     /// What went wrong.
     Error,
-    /// One's own name in what somebody says.
+    /// One's own name in somebody's message.
     Mention,
 }
 
@@ -104,7 +104,7 @@ impl Paint {
 }
 
 impl Style {
-    /// For pipes: text alone.
+    /// For pipes: text only.
     #[must_use]
     pub fn plain() -> Self {
         Self {
@@ -125,7 +125,7 @@ impl Style {
         Self { offset: Some(offset), ..Self::here() }
     }
 
-    /// For a terminal, in the system's time zone, whichever that is then.
+    /// For a terminal, in the system's time zone at each moment.
     #[must_use]
     pub fn here() -> Self {
         let plain = Self::plain();
@@ -147,7 +147,7 @@ impl Style {
         }
     }
 
-    /// `HH:MM` in local time, with the date where that is known to be another than today's.
+    /// `HH:MM` in local time, with the date if that is known to differ from today's.
     pub(super) fn since(&self, time_ms: i64) -> String {
         let (day, clock) = (self.day(time_ms), self.clock(time_ms));
         match self.seen.now_ms {
@@ -162,14 +162,14 @@ impl Style {
         format!("{:02}:{:02}", local.hour(), local.minute())
     }
 
-    /// `HH:MM ` before what has a time, where times are shown; with the date if that is another.
+    /// `HH:MM ` before what has a time, if times are shown; with the date if that is another.
     pub(super) fn stamp(&self, time_ms: i64) -> String {
         let stamp = self.since(time_ms);
         if self.timestamps { self.paint(Paint::Dim, &stamp) + " " } else { String::new() }
     }
 
-    /// `today 14:02`, `tomorrow 14:02`, or with the date where that is further away or nobody knows
-    /// the time; scripts and pipes get it in UTC, and are told so.
+    /// `today 14:02`, `tomorrow 14:02`, or with the date if that is further away or the present is
+    /// unknown; scripts and pipes get it in UTC, and labelled so.
     pub(super) fn moment(&self, time_ms: i64) -> String {
         let (day, clock) = (self.day(time_ms), self.clock(time_ms));
         let today = self.seen.now_ms.map(|now_ms| self.day(now_ms));
@@ -191,7 +191,7 @@ impl Style {
         // Without a time zone, UTC.
         let system = || UtcOffset::local_offset_at(utc).unwrap_or(UtcOffset::UTC);
         let offset = self.offset.unwrap_or_else(system);
-        // At the very ends of time an offset leads nowhere.
+        // At the very ends of time an offset cannot be added.
         utc.checked_to_offset(offset).unwrap_or(utc)
     }
 }

@@ -3,7 +3,7 @@
 /// What a rate may look like, for error texts.
 pub const FORMS: &str = "a rate looks like 5MB/s, 500kB/s, 20Mbit/s or off";
 
-/// Units and the bytes that each is, longest first where one ends like another.
+/// Units and their bytes; of two units with the same ending, the longer comes first.
 const UNITS: [(&str, f64); 14] = [
     ("kibit", 128.0),
     ("mibit", 131_072.0),
@@ -20,13 +20,13 @@ const UNITS: [(&str, f64); 14] = [
     ("b", 1.0),
     ("", 1.0),
 ];
-/// Slower than this nothing arrives before somebody's patience ends.
+/// At lower rates nothing arrives before somebody's patience runs out.
 const RATE_MIN: f64 = 1_000.0;
 
 /// Reads a rate in bytes per second; `None` inside is `off`.
 ///
 /// # Errors
-/// A sentence that says what fits.
+/// A sentence that says what is valid.
 pub fn parse_rate(text: &str) -> Result<Option<u64>, String> {
     let lower = text.trim().to_ascii_lowercase();
     if lower == "off" {

@@ -6,7 +6,7 @@ use super::tables::table;
 use crate::router::invite_link::command_line;
 use crate::router::notice::{InvitationLine, MemberInfo, Notice, Who};
 
-/// What klatch says of such a notice; `None` for a notice about something else.
+/// What klatch says for such a notice; `None` for a notice about something else.
 pub(super) fn sentences(notice: &Notice, style: &Style) -> Option<Vec<String>> {
     let one = match notice {
         Notice::Joined { members, locked, founder, .. } => joined(members, *locked, founder, style),
@@ -24,7 +24,7 @@ pub(super) fn sentences(notice: &Notice, style: &Style) -> Option<Vec<String>> {
         Notice::Invitation { text, until_ms, once } => {
             return Some(invitation(text, *until_ms, *once, style));
         }
-        // The one that was just made is there to be read.
+        // The one that was just made is on the screen already.
         Notice::Invitations { list } if list.len() == 1 => return Some(Vec::new()),
         Notice::Invitations { list } => return Some(invitations(list, style)),
         Notice::Words { member, words, asked } => {
@@ -42,7 +42,7 @@ fn subject(by: &Who, own: bool) -> String {
 fn joined(members: &[MemberInfo], locked: bool, founder: &Who, style: &Style) -> String {
     let whose = match style.seen.is_me(founder) {
         true => "your room".to_owned(),
-        // Nobody told its name yet.
+        // Nobody has told its name yet.
         false if founder.name.raw() == founder.id.short() => "a room".to_owned(),
         false => format!("{}'s room", nick(founder)),
     };

@@ -1,4 +1,4 @@
-//! Stories about who is told what of a room.
+//! Tests of what each person is told about a room.
 
 use super::super::lines::to_lines;
 use super::super::paint::Seen;

@@ -1,11 +1,11 @@
-//! Holds events to the schema of `--json-schema`.
+//! Checks events against the schema of `--json-schema`.
 
 use std::collections::BTreeMap;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-/// The schema, by the names of its events. Here nothing may be added to them.
+/// The schema, by its events' names. Here no further fields are allowed in them.
 pub(crate) struct Schema(BTreeMap<String, Vec<Validator>>);
 
 impl Schema {
@@ -26,7 +26,7 @@ impl Schema {
         self.0.keys().cloned().collect()
     }
 
-    /// What is wrong with an event; `None` when nothing is.
+    /// What is wrong with an event; `None` if nothing is.
     pub(crate) fn fault(&self, event: &Value) -> Option<String> {
         let Some(kinds) = event["event"].as_str().and_then(|name| self.0.get(name)) else {
             return Some(format!("there is no event {}", event["event"]));
@@ -36,7 +36,7 @@ impl Schema {
     }
 }
 
-/// Allows no field that is not listed.
+/// Allows no fields that are not listed.
 fn close(schema: &mut Value) {
     if schema["type"] == "object" {
         schema["additionalProperties"] = json!(false);

@@ -1,4 +1,4 @@
-//! The rest of a line behind the commands that exist only with `/`.
+//! The rest of a line after the commands that exist only with `/`.
 
 use super::command::{Input, Misfit, shown, some, unquoted};
 use crate::router::command::Command;
@@ -7,16 +7,16 @@ use crate::router::notice::{Code, Failure};
 
 /// Milliseconds of an hour.
 pub(crate) const HOUR_MS: u64 = 3_600_000;
-/// An invitation lives for at least an hour.
+/// An invitation is valid for at least an hour.
 const INVITE_MIN_HOURS: u64 = 1;
-/// And for at most a week.
+/// An invitation is valid for at most a week.
 pub(crate) const INVITE_MAX_HOURS: u64 = 7 * 24;
-/// An invitation is much longer, and no word of a sentence is as long.
+/// An invitation is much longer, and no word in a sentence is this long.
 const INVITATION_MIN_CHARS: usize = 20;
 /// Text that a person may have copied along with an invitation.
 const PROGRAM: &str = "klatch";
 
-/// `/lock`: as `password` alone. A password on the line would stay on the screen.
+/// `/lock`: like a bare `password`. A password on the line would stay on the screen.
 pub(super) fn lock(rest: &str) -> Result<Input, Misfit> {
     if !rest.is_empty() {
         let text = "/lock takes nothing on its line: it asks for the password";
@@ -75,8 +75,8 @@ pub(super) fn ignore(rest: &str) -> Result<Input, Misfit> {
     nick_and(rest, "off", |nick, off| Command::Ignore { nick, off })
 }
 
-/// A nickname may have spaces, and a word of klatch's may follow it; in quotes all of it is the
-/// nickname.
+/// A nickname may contain spaces, and one of klatch's words may follow it; in quotes everything is
+/// the nickname.
 pub(super) fn nick_and(
     rest: &str,
     word: &str,
@@ -90,8 +90,8 @@ pub(super) fn nick_and(
     Ok(Input::Command(command(some(nick)?.to_owned(), followed)))
 }
 
-/// What follows a command or stands on the command line, if it begins as an invitation does. A
-/// whole line that others are told to type is one as well.
+/// What follows a command or is on the command line, if it begins as an invitation does. A whole
+/// line that others are told to type counts as well.
 pub(crate) fn invitation(text: &str) -> Option<Result<Command, Failure>> {
     let text = text.trim();
     let text = match text.split_once(char::is_whitespace) {
@@ -104,18 +104,18 @@ pub(crate) fn invitation(text: &str) -> Option<Result<Command, Failure>> {
     }
     let link = InviteLink::from_text(text);
     Some(link.map(|link| Command::Join { link }).map_err(|error| {
-        // It is not repeated: what is damaged may still be a secret.
+        // It is not repeated, because even a damaged one may be a secret.
         Failure::new(Code::BadAddress, error.to_string())
     }))
 }
 
-/// The invitation that a line is, if nothing else stands in it but words that go with one. What is
-/// damaged is one too: it may be a secret all the same.
+/// The invitation that a line consists of, apart from words that go with one. A damaged one counts,
+/// too, because it may still be a secret.
 pub(super) fn invitation_alone(line: &str) -> Option<String> {
     let mut rest = line.trim();
     while let Some((word, more)) = rest.split_once(char::is_whitespace) {
         let known = ["klatch", "join", "get", "connect"];
-        // The very word is a command, which says itself what is wrong with it.
+        // Spelled exactly, the word is a command, which itself reports what is wrong.
         if word == "connect" || !known.iter().any(|known| word.eq_ignore_ascii_case(known)) {
             break;
         }
@@ -124,7 +124,7 @@ pub(super) fn invitation_alone(line: &str) -> Option<String> {
     let scheme = rest.get(..SCHEME.len())?;
     let letters = rest.get(SCHEME.len()..)?;
     let base32 = |c: char| c.is_ascii_alphabetic() || ('2'..='7').contains(&c);
-    // Where it was broken, only its last part may be short.
+    // If it was broken into lines, only its last part may be short.
     let mut parts: Vec<&str> = letters.split_whitespace().collect();
     if parts.len() > 1 {
         parts.pop();
@@ -137,9 +137,9 @@ pub(super) fn invitation_alone(line: &str) -> Option<String> {
     fits.then(|| rest.split_whitespace().collect())
 }
 
-/// Where a line holds an invitation: what stands before it, and the invitation.
+/// Where a line contains an invitation: the text before it, and the invitation.
 pub(super) fn invitation_part(line: &str) -> Option<(&str, &str)> {
-    // Nothing in lower case is longer or shorter: only ASCII is looked for.
+    // In lower case it has the same length, because only ASCII is converted.
     let at = line.to_ascii_lowercase().find(SCHEME)?;
     let starts = line.get(..at)?;
     let is_word = starts.is_empty() || starts.ends_with([' ', '\t', '"', '\'']);

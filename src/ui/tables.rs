@@ -36,7 +36,7 @@ pub(super) fn member_rows(list: &[MemberLine], style: &Style) -> Vec<String> {
         .collect()
 }
 
-/// What a member is, or through whom it came in.
+/// A member's rank, or through whom it came in.
 fn standing(line: &MemberLine, style: &Style) -> String {
     let through = line.through.as_ref().map(|who| match style.seen.is_me(who) {
         true => "through you".to_owned(),
@@ -133,14 +133,14 @@ pub(super) fn time_left(seconds: u64) -> String {
     }
 }
 
-/// Columns that a cell takes in the rows of others: a longer one moves only what stands behind it.
+/// The width that a cell can add to its column: a longer one only shifts the rest of its own row.
 const CELL_MAX: usize = 32;
 
 /// The prefix of a row of klatch's own.
 const MARK_COLUMNS: usize = 2;
 
-/// Rows in columns, two spaces in; the last column is as wide as it likes. A row that is wider than
-/// the terminal goes on below, further in.
+/// Rows in columns, after two spaces; the last column may have any width. A row wider than the
+/// terminal continues below, indented further.
 pub(super) fn table(rows: &[Vec<String>], columns: Option<usize>) -> Vec<String> {
     let columns = columns.map_or(usize::MAX, |columns| columns.saturating_sub(MARK_COLUMNS));
     let wide = |column: usize| {

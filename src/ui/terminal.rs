@@ -14,11 +14,11 @@ pub const UI_QUESTION: &str = "Use the browser interface? [y/N]";
 /// Longest answer to a question, in bytes.
 const ANSWER_MAX_BYTES: usize = 4_096;
 
-/// Asks for the interface. `interactive` tells a person, who is asked again after nonsense, from a
-/// pipe, whose first line is the answer; what follows that line is left in `input`.
+/// Asks for the interface. If `interactive`, a person is asked, again after an invalid answer; the
+/// answer of a pipe is its first line, and what follows that is left in `input`.
 ///
 /// # Errors
-/// `usage` when the answer of a pipe is none, or the input ends; `io_error` when it cannot be read.
+/// `usage` if a pipe's answer is invalid, or the input ends; `io_error` if it cannot be read.
 pub fn ask_ui(
     input: &mut impl BufRead,
     out: &mut impl Write,
@@ -26,9 +26,9 @@ pub fn ask_ui(
 ) -> Result<UiChoice, Failure> {
     let mut lines = LineReader::new(input, ANSWER_MAX_BYTES);
     loop {
-        // A pipe echoes no line feed after the answer: what follows starts on a line of its own.
+        // A pipe echoes no line feed after the answer, so what follows starts on a line of its own.
         let end = if interactive { " " } else { "\n" };
-        // Nobody may be reading; that is no reason not to take the answer.
+        // Nobody may be reading, but the answer is taken all the same.
         let _ = write!(out, "{UI_QUESTION}{end}").and_then(|()| out.flush());
         let line = lines.next_line().map_err(stdin_failure)?.into_text();
         let answer = match &line {
@@ -63,7 +63,7 @@ pub fn answer_from_lines<R: BufRead>(lines: &mut LineReader<R>) -> Result<String
 /// Asks a person for a password, without echo. Ctrl-C restores the terminal and raises SIGINT.
 ///
 /// # Errors
-/// `cancelled` when the person gives up, `io_error` without a terminal.
+/// `cancelled` if the person gives up, `io_error` without a terminal.
 pub fn answer_from_terminal(prompt: &str) -> Result<String, Failure> {
     rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
         io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
@@ -79,8 +79,8 @@ pub fn answer_from_terminal(prompt: &str) -> Result<String, Failure> {
 /// Takes the answer to password questions from the first line of a file (`--password-file`).
 ///
 /// # Errors
-/// `file_not_found`, `permission_denied` or `io_error` for the file, `password_required` when it is
-/// empty, `usage` when it has more than a line.
+/// `file_not_found`, `permission_denied` or `io_error` for the file, `password_required` if it is
+/// empty, `usage` if it has more than one line.
 pub fn answer_from_file(path: &Path) -> Result<String, Failure> {
     let name = shown(&path.to_string_lossy());
     let failed = |error: io::Error| {

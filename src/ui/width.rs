@@ -5,18 +5,18 @@
 
 use unicode_width::UnicodeWidthChar;
 
-/// Rows after the first begin with this, so that none can look like a line of klatch's.
+/// Begins all rows but the first, so that none can look like a line of klatch's.
 pub const INDENT: &str = "    ";
 /// Terminals narrower than this break lines themselves.
 const NARROWEST: usize = 20;
 
-/// Columns that a text fills.
+/// How many columns a text fills.
 #[must_use]
 pub fn width(text: &str) -> usize {
     parts(text).map(|(_, columns)| columns).sum()
 }
 
-/// The text cut to this many columns, the last one an ellipsis where something is missing.
+/// The text cut to this many columns, ending with an ellipsis if something is missing.
 #[must_use]
 pub fn fit(text: &str, columns: usize) -> String {
     if width(text) <= columns {
@@ -37,7 +37,7 @@ pub fn fit(text: &str, columns: usize) -> String {
     if fitted.contains('\x1b') { fitted + "\x1b[0m" } else { fitted }
 }
 
-/// The text within so many columns, with an ellipsis where its middle is missing: the end of a
+/// The text within this many columns, with an ellipsis if its middle is missing: the end of a
 /// file's name says what it is. For texts without colours.
 #[must_use]
 pub fn fit_middle(text: &str, columns: usize) -> String {
@@ -63,8 +63,8 @@ pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{:missing$}", "")
 }
 
-/// Breaks each line of a text into rows of at most `columns` columns, between words where
-/// possible; rows after the first are indented.
+/// Breaks each line of a text into rows of at most `columns` columns, between words if possible;
+/// rows after the first are indented.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> String {
     if columns < NARROWEST {
@@ -77,12 +77,12 @@ pub fn wrap(text: &str, columns: usize) -> String {
 fn wrap_line(line: &str, columns: usize) -> String {
     let mut out = String::with_capacity(line.len());
     let mut used = 0;
-    // Where the row can be broken: behind its last space, and the columns up to there.
+    // Where the row can be broken: after its last space, and the columns up to there.
     let mut space: Option<(usize, usize)> = None;
     for (part, columns_of) in parts(line) {
         if used + columns_of > columns {
             match space.take() {
-                // A word that would leave most of the row empty is broken where it stands.
+                // A word that would leave most of the row empty is itself broken.
                 Some((at, before)) if before > columns / 2 => {
                     out.insert_str(at, &format!("\n{INDENT}"));
                     used = used - before + INDENT.len();
@@ -103,7 +103,7 @@ fn wrap_line(line: &str, columns: usize) -> String {
     out
 }
 
-/// Characters and colours of a text, each with its width.
+/// A text's characters and colours, each with its width.
 fn parts(text: &str) -> impl Iterator<Item = (&str, usize)> {
     let mut rest = text;
     std::iter::from_fn(move || {

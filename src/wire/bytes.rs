@@ -1,4 +1,4 @@
-//! How bytes and words stand in JSON.
+//! The form of bytes and words in JSON.
 
 use std::borrow::Cow;
 use std::fmt;

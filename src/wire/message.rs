@@ -18,9 +18,9 @@ use crate::router::signed::{
 };
 use crate::router::swarm::FILE_CHUNKS_MAX;
 
-/// New chunks in one message at most.
+/// Most new chunks in one message.
 pub const GAINED_MAX: usize = 4_096;
-/// Records in one message at most.
+/// Most records in one message.
 pub const RECORDS_MAX: usize = 64;
 
 #[derive(Serialize, Deserialize)]
@@ -82,7 +82,7 @@ enum WireMessage<'a> {
     },
     Hosting {
         file: FileId,
-        /// Chunks of the file, and which of them are held; absent when all are.
+        /// Number of the file's chunks, and which of them are held; absent if all are.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         chunks: Option<u32>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,7 +108,7 @@ enum WireMessage<'a> {
         file: FileId,
         chunk: u32,
     },
-    /// Something that a later version says.
+    /// Something from a later version.
     #[serde(other)]
     Unknown,
 }
@@ -141,13 +141,13 @@ struct WireWanted {
 /// Appends the bytes of `message` to `out`; on an error `out` stays as it was.
 ///
 /// # Errors
-/// [`WireError::TooLong`] above `limits.message_max_bytes`: messages are composed shorter, so this
-/// is a bug.
+/// [`WireError::TooLong`] above `limits.message_max_bytes`: messages are composed to be shorter, so
+/// this is a bug.
 pub fn encode(message: &Message, limits: &Limits, out: &mut Vec<u8>) -> Result<(), WireError> {
     if let Message::Entry(pushed) = message {
         let form = pushed.form(|entry| {
             let wire = WireMessage::Entry(WireSigned::of(entry.bytes(), &entry.signature));
-            // A form of bytes and texts always has one in JSON.
+            // Bytes and texts can always be written as JSON.
             serde_json::to_vec(&wire).unwrap_or_default().into()
         });
         let (bytes, max) = (form.len(), limits.message_max_bytes);
@@ -165,17 +165,17 @@ pub fn encode(message: &Message, limits: &Limits, out: &mut Vec<u8>) -> Result<(
     encode_json(&to_wire(message, &bitmap), limits.message_max_bytes, out)
 }
 
-/// Reads a message said in `room`; `None` is one of a kind that this version does not know.
-/// Signatures are verified.
+/// Reads a message sent in `room`; `None` means a kind that this version does not know. Signatures
+/// are verified.
 ///
 /// # Errors
-/// [`WireError`]: a form that does not fit, too many elements, a signature that does not hold.
+/// [`WireError`]: a wrong form, too many elements, or an invalid signature.
 pub fn decode(plain: &[u8], room: &RoomId, limits: &Limits) -> Result<Option<Message>, WireError> {
     let wire = serde_json::from_slice(plain).map_err(|error| WireError::form(&error))?;
     from_wire(wire, room, limits)
 }
 
-/// About how many bytes `message` will have, without encoding it: for the budget of an outbox.
+/// Roughly how many bytes `message` will have, without encoding it: for an outbox's budget.
 #[must_use]
 pub fn size_hint(message: &Message) -> usize {
     const OVERHEAD: usize = 128;
@@ -337,7 +337,7 @@ fn presence(
     Ok(presence)
 }
 
-/// Those of a kind that this version knows.
+/// The records of kinds that this version knows.
 pub(super) fn records(
     list: &[WireSigned<'_>],
     room: &RoomId,
@@ -348,7 +348,7 @@ pub(super) fn records(
     Ok(known.collect::<Result<_, _>>()?)
 }
 
-/// What is held of a file, its number of chunks checked before a bitmap is made of it.
+/// What is held of a file; its number of chunks is checked before a bitmap is made.
 fn held_of(chunks: Option<u32>, held: Option<Blob<'_>>) -> Result<Held, WireError> {
     match (chunks, held) {
         (None, None) => Ok(Held::All),

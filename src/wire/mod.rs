@@ -1,11 +1,11 @@
 //! Bytes to types and back: no I/O.
 //!
-//! Everything but bulk data is one JSON object per record, with its kind in `kind`: identifiers,
+//! Everything except bulk data is one JSON object per record, with its kind in `kind`: identifiers,
 //! keys and digests of 32 bytes as lower-case hex, longer bytes as base64. Unknown fields are
 //! ignored, so that later versions can say more.
 //!
-//! Decoding gives valid values or an error, whatever the bytes: page sizes are held to the
-//! limits, signatures verified, nothing allocated for a number that a peer chose. Its errors
+//! Decoding gives valid values or an error, whatever the bytes: page sizes are within the limits,
+//! signatures are verified, and nothing is allocated for a number that a peer chose. Its errors
 //! quote nothing of the peer's, so that they can be shown and logged as they are.
 
 pub mod message;
@@ -26,7 +26,7 @@ use bytes::Word;
 /// Why bytes are not a valid message, or a message cannot be encoded.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WireError {
-    /// Not the JSON object that its kind asks for.
+    /// Not the JSON object that its kind requires.
     #[error("a message has the wrong form at byte {at}")]
     Form {
         /// Where, counted from 1.
@@ -48,10 +48,10 @@ pub enum WireError {
     /// A value that is not possible.
     #[error("a message holds an impossible {0}")]
     Impossible(&'static str),
-    /// Signed bytes that do not hold.
+    /// Signed bytes that are not valid.
     #[error("a message is not what somebody signed: {0}")]
     Signed(#[from] SignedError),
-    /// Longer than one record may be. Only encoding says this.
+    /// Longer than one record may be. Only encoding reports this.
     #[error("a message of {bytes} bytes does not fit into a record of {max}")]
     TooLong {
         /// Its length in bytes.
@@ -62,7 +62,7 @@ pub enum WireError {
 }
 
 impl WireError {
-    /// serde_json's own text quotes what it read, which is the peer's; only the place is kept.
+    /// serde_json's own text quotes its input, which is the peer's, so only the position is kept.
     fn form(error: &serde_json::Error) -> Self {
         Self::Form { at: error.column() }
     }
@@ -110,7 +110,7 @@ impl<'a> From<&'a Refusal> for WireRefusal<'a> {
 }
 
 impl WireRefusal<'_> {
-    /// The refusal, as far as it holds in `room`: a record of another room proves nothing.
+    /// The refusal, as far as it is valid in `room`: a record of another room proves nothing.
     fn in_room(self, room: &RoomId) -> Refusal {
         let why = Why::from_word(&self.why.0);
         let [record, steward] = [self.record, self.steward]

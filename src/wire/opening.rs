@@ -13,8 +13,8 @@ use crate::router::ids::{Digest32, MemberId, RoomId, RoomNonce, RunId};
 use crate::router::message::{Brings, Capability, Hello, Refusal};
 use crate::router::signed::{SignedInvitation, SignedRecord};
 
-/// Bytes of one record before admission: everything is small then. Records that hold those of
-/// others, which only members and whom we dialled are heard with, may be longer.
+/// Most bytes of a record before admission: everything is small then. Records that contain other
+/// records may be longer; they are accepted only from members and from those that we dialled.
 pub const RECORD_MAX_BYTES: usize = 4 * 1024;
 
 /// A record of the handshake.
@@ -43,13 +43,13 @@ pub enum Opening {
         /// Over `binding::newcomer_message`; not verified here.
         signature: [u8; 64],
     },
-    /// By the sender's register the peer may link.
+    /// The sender's register lets the peer link.
     Known,
-    /// It may not: the peer shows its chain.
+    /// It does not: the peer must show its chain.
     Unknown,
     /// A part of the tickets that make the sender a member, parents first.
     Chain {
-        /// The records that hold them; their signatures were verified.
+        /// The records that contain them; their signatures were verified.
         list: Vec<Arc<SignedRecord>>,
         /// The chain ends with this.
         last: bool,
@@ -63,7 +63,7 @@ pub enum Opening {
     },
     /// A message of OPAQUE (RFC 9807): KE1, KE2, KE3 are numbered 1, 2, 3.
     Password {
-        /// Which.
+        /// Which of them.
         step: u8,
         /// The message.
         bytes: Vec<u8>,
@@ -151,7 +151,7 @@ struct WireHello<'a> {
     moves: bool,
     #[serde(default)]
     brings: WireBrings,
-    /// Words that are not known are of a later klatch.
+    /// Unknown words are from a later klatch.
     #[serde(default, borrow)]
     can: Vec<Cow<'a, str>>,
     tag: Digest32,
@@ -181,8 +181,7 @@ impl Opening {
     /// own, or the one that was granted.
     ///
     /// # Errors
-    /// [`WireError`]: a form that does not fit, a kind that is not known, too many records, one
-    /// that nobody signed.
+    /// [`WireError`]: a wrong form, an unknown kind, too many records, or one that nobody signed.
     pub fn decode(plain: &[u8], room: &RoomId) -> Result<Self, WireError> {
         let wire = serde_json::from_slice(plain).map_err(|error| WireError::form(&error))?;
         Self::from_wire(wire, room)

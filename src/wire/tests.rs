@@ -1,4 +1,4 @@
-//! Everything that travels: read back, held to the limits, and refused where it does not fit.
+//! Everything that goes over the wire: read back, held to the limits, and refused if invalid.
 
 mod records;
 
@@ -173,7 +173,7 @@ fn every_opening_is_read_back_and_fits_before_admission() {
     for opening in openings() {
         let bytes = opening.encode(&limits).unwrap();
         assert_eq!(Opening::decode(&bytes, &ROOM), Ok(opening.clone()));
-        // Only records of others make it longer, and they are shown to who dialled or is known.
+        // Only others' records make it longer, shown only to peers that dialled or are known.
         let of_others = matches!(&opening, Opening::Chain { .. })
             || matches!(&opening, Opening::Refuse(refusal) if refusal.record.is_some());
         assert!(of_others || bytes.len() <= RECORD_MAX_BYTES, "{opening:?}");
@@ -309,14 +309,14 @@ fn entries() -> Vec<std::sync::Arc<SignedEntry>> {
     [entry("hello")].into_iter().chain(later).collect()
 }
 
-/// Writes what fuzzing begins with: `cargo test --lib write_corpus -- --ignored`.
+/// Writes the inputs that fuzzing starts from: `cargo test --lib write_corpus -- --ignored`.
 #[test]
 #[ignore = "it writes fuzz/corpus"]
 fn write_corpus() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let write = |target: &str, values: Vec<Vec<u8>>| {
         std::fs::create_dir_all(folder.join(target)).unwrap();
-        // The fuzzer changes a few bytes at a time: it does more with small ones.
+        // The fuzzer changes a few bytes at a time, so small inputs serve it better.
         for (number, bytes) in values.iter().enumerate().filter(|(_, bytes)| bytes.len() < 2_000) {
             let value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
             let kind = value["kind"].as_str().unwrap_or(target);

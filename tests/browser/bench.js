@@ -1,6 +1,6 @@
 /**
  * Figures of the page, each beside its goal. Run by `scripts/bench-page`; a missed goal is marked,
- * and is no failure.
+ * but is no failure.
  */
 
 import { World } from "./lib/klatch.js";
@@ -124,7 +124,7 @@ async function latency(browser, world) {
   await tab.close();
 }
 
-/** Many small files dropped at once, until somebody else was offered all of them. */
+/** Drops many small files at once, and waits until the other peer was offered all of them. */
 async function drop(browser, world) {
   const ana = await world.browser("ana");
   const tab = await Tab.open(browser);

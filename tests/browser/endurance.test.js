@@ -1,4 +1,4 @@
-/** What is left when connections, tabs and klatch itself come and go. */
+/** What remains when connections, tabs and klatch itself come and go. */
 
 import assert from "node:assert/strict";
 import { scenes } from "./lib/scene.js";

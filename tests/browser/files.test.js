@@ -1,4 +1,4 @@
-/** Files into the room by every way the page has, and out of it again. */
+/** Files into the room by every way that the page has, and out of it again. */
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
@@ -66,7 +66,7 @@ scene("shared by a drop, several at once, and withdrawn", async (stage) => {
   const left = await ana.has("file_withdrawn");
   assert.equal(left.own, true);
   await page.end("Quit klatch");
-  await ana.ended; // Nothing can be undone any more.
+  await ana.ended; // Nothing can be undone after this.
   await assert.rejects(readFile(path.join(stage.world.folder, "shared", "one.txt")), {
     code: "ENOENT",
   });

@@ -1,4 +1,4 @@
-/** A long history: little of it is in the document, and all of it within reach. */
+/** A long history: little of it is in the document, but all of it can be reached. */
 
 import assert from "node:assert/strict";
 import { scenes } from "./lib/scene.js";

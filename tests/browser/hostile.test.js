@@ -1,4 +1,4 @@
-/** Peers who mean harm (B6 and B9): their texts stay texts, their files stay inert. */
+/** Malicious peers (B6 and B9): their texts stay texts, their files stay inert. */
 
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
@@ -8,7 +8,7 @@ import { scenes } from "./lib/scene.js";
 
 const scene = scenes();
 
-/** Whatever a payload could have made out of itself. */
+/** What a payload could have created. */
 const MADE =
   "img, iframe, object, embed, script:not([src='/main.js']), base, meta[http-equiv], math, " +
   "form[action], a[href^='javascript:' i], a[href^='data:' i], [onerror], [onload], [onclick], " +

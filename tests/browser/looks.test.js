@@ -1,4 +1,4 @@
-/** The page for every size of screen, for the keyboard alone, and for those who listen. */
+/** The page on every size of screen, with the keyboard alone, and for screen readers. */
 
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
@@ -18,7 +18,7 @@ async function assertAccessible(page, what) {
   assert.deepEqual(told, [], what);
 }
 
-/** A room with people, words, code, links and files, as it is seen most of the time. */
+/** A room with people, messages, code, links and files, as it mostly looks. */
 async function livelyRoom({ world, open }, options) {
   const ana = await world.browser("ana");
   const page = await open(ana, options);
@@ -93,7 +93,7 @@ scene("360 px: all is reached, nothing sticks out", async (stage) => {
   assert.equal(await page.region("Members").isVisible(), false);
   await page.button("Members").click();
   await page.region("Members").getByText("ben", { exact: true }).waitFor();
-  // The rows are drawn anew while people come: whichever is there is scrolled to.
+  // The rows are redrawn while people come: whichever is there is scrolled to.
   const remove = page.member("ben").getByRole("button", { name: "Remove" });
   await remove.evaluate((button) => button.scrollIntoView());
   await page.assertSound();

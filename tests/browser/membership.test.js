@@ -1,4 +1,4 @@
-/** Who may come in: invitations, a closed room, people put out, and what a page asks about it. */
+/** Who may come in: invitations, a closed room, removed members, and what a page asks about it. */
 
 import assert from "node:assert/strict";
 import { scenes } from "./lib/scene.js";
@@ -80,7 +80,7 @@ scene("whoever is removed reads so, and the room goes on without them", async ({
   await page.member("eve").getByRole("button", { name: "Remove" }).click();
   const dialog = page.dialog("Remove");
   await page.button("Remove", dialog).click();
-  // In the room or at the start, whichever she is shown now.
+  // In the room or on the start screen, whichever she sees now.
   const told = hers.page.getByText("ana removed you from this room").filter({ visible: true });
   await told.first().waitFor();
   await hers.page.getByText("You are out of this room:").filter({ visible: true }).waitFor();
@@ -90,7 +90,7 @@ scene("whoever is removed reads so, and the room goes on without them", async ({
   await hers.dialog("Leave room").getByText("You are out of this room already").waitFor();
   await hers.button("Cancel", hers.dialog("Leave room")).click();
   await page.others(0);
-  // The password ended with her membership: a new one is asked for.
+  // The password ended with her membership, so a new one is asked for.
   const again = page.dialog("Lock room");
   await page.field("New password", again).fill("four green kettles");
   await page.button("Set password", again).click();

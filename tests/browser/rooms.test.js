@@ -1,4 +1,4 @@
-/** Who comes together, from which face, and by which password. */
+/** Who gets together, from which face, and with which password. */
 
 import assert from "node:assert/strict";
 import { scenes } from "./lib/scene.js";

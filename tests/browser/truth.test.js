@@ -1,4 +1,4 @@
-/** Nothing is said to have happened that did not, and nothing is lost by one wrong press. */
+/** Nothing is reported that did not happen, and nothing is lost by one wrong key. */
 
 import assert from "node:assert/strict";
 import { mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
@@ -14,7 +14,7 @@ const focused = (page) =>
     return at === document.body ? "body" : (at.getAttribute("aria-label") ?? at.textContent);
   });
 
-/** What keyboard users are never left with. */
+/** What a keyboard user must always have. */
 async function assertFocused(page, what) {
   await page.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => done())));
   assert.notEqual(await focused(page), "body", what);
@@ -159,7 +159,7 @@ scene("joining is said, and cancelled", async ({ world, open }) => {
   const ben = await world.terminal("ben");
   const port = await ben.port();
   const page = await open(await world.browser("ana"));
-  ben.process.kill("SIGSTOP"); // It takes the connection and says nothing.
+  ben.process.kill("SIGSTOP"); // It accepts the connection and says nothing.
   await page.join(port);
   await page.page.getByRole("status").filter({ hasText: /^Joining at 127\.0\.0\.1/ }).waitFor();
   await page.button("Cancel").click();
@@ -226,7 +226,7 @@ scene("Back closes what lies over the page, and only then goes back", async ({ m
   await page.button("Members").click();
   await page.button("Members").click();
   await page.region("Members").waitFor({ state: "hidden" });
-  // What was closed in another way leaves no step behind.
+  // A layer that was closed in another way leaves no step in the history.
   await page.page.waitForFunction(() => !history.state?.layer);
   await page.page.goBack();
   assert.equal(page.page.url(), "about:blank");
@@ -318,7 +318,7 @@ scene("every failure of a drop is listed, folders and what vanished among them",
     await writeFile(file, name);
     files.push(file);
   }
-  // Chosen, and gone before their turn: as many as go at once stand before them.
+  // Chosen, but gone before their turn: they wait behind as many as are sent at once.
   let removed;
   await page.page.route("**/share?name=first-*", async (route) => {
     removed ??= Promise.all([rm(files[0]), rm(files[1])]);
@@ -349,7 +349,7 @@ scene("a reload in the middle of a share is asked about", async ({ meet, world }
   const file = path.join(world.folder, "long.bin");
   await writeFile(file, "");
   await truncate(file, 4096 * MIB);
-  await page.field("Message").fill("a draft"); // Browsers ask only whoever did something.
+  await page.field("Message").fill("a draft"); // Browsers ask only after the user did something.
   await page.field("Files to share").setInputFiles(file);
   await page.page.getByRole("progressbar", { name: "Sharing long.bin" }).waitFor();
   const asked = page.page.waitForEvent("dialog");
@@ -471,7 +471,7 @@ scene("of a drop that the first page of history cuts nothing stands by itself", 
     who.type(`send ${(await Promise.all(names.map(make))).join(" ")}`);
     await page.log.getByRole("group", { name: new RegExp(`^${count} files`) }).waitFor();
   };
-  // A page begins with the newest 200 entries: of these five with two.
+  // A page begins with the newest 200 entries, so with two of these five.
   await send(ben, "first", 5);
   await send(carol, "then", 198);
   await page.page.reload();
@@ -496,7 +496,7 @@ scene("what is most to be known of a file is read at every width", async (stage)
   ben.type(`send ${large}`);
   await page.fileButton("Download", "large.bin").click();
   await page.files.getByText(/ left$/).waitFor();
-  /** The facts that can be read as a whole, of every row in sight. */
+  /** The facts that can be read as a whole, of every visible row. */
   const read = () =>
     page.page.evaluate(() =>
       [...document.querySelectorAll(".file")].filter(({ offsetParent }) => offsetParent).map((row) => {
@@ -552,7 +552,7 @@ scene("an own offer is from you, wherever its source lies", async (stage) => {
     assert.equal(await row("you").getByRole("button", { name: /^(Download|Resume) / }).count(), 0);
   };
   await own();
-  // Others who have it, and offer it as well, change nothing of that.
+  // Other members that have it, and offer it too, do not change that.
   ben.type("download report.txt");
   const { path: copy } = await ben.has("download_finished");
   ben.type(`send ${copy}`);

@@ -1,4 +1,4 @@
-/** What is written in the box `Message` and is no message. */
+/** What is typed into the box `Message` but is no message. */
 
 import assert from "node:assert/strict";
 import { scenes } from "./lib/scene.js";
@@ -6,16 +6,16 @@ import { scenes } from "./lib/scene.js";
 const scene = scenes();
 const SECRET = "three-blue-teapots";
 
-/** Writes a line into the box and presses Enter. */
+/** Types a line into the box and presses Enter. */
 async function type(page, text) {
   await page.field("Message").fill(text);
   await page.field("Message").press("Enter");
 }
 
-/** Half a minute of them. */
+/** Half a minute's worth. */
 const LOOKS = 1_500;
 
-/** The box `Message` holds this, now or soon. */
+/** Waits until the box `Message` holds this. */
 async function holds(page, text) {
   const box = page.field("Message");
   for (let looks = 0; (await box.inputValue()) !== text; looks += 1) {

@@ -1,4 +1,4 @@
-//! The swarms that are played, and what is reported of them.
+//! The swarms that are played, and what is reported about them.
 
 use core::fmt;
 use std::collections::BTreeSet;
@@ -11,14 +11,14 @@ use crate::world::{Node, World};
 const MIB: u64 = 1 << 20;
 /// Bytes per microsecond of one Mbit/s.
 const MBIT: f64 = 0.125;
-/// Links of a node in a large room; the seed has as many as there may be.
+/// Links of a node in a large room; the seed has as many as allowed.
 const DEGREE: usize = 48;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
     /// 100 Mbit/s each way.
     Same,
-    /// The same, in one house: half a millisecond away from each other.
+    /// The same, in one house: half a millisecond apart.
     Near,
     /// 10, 50, 100 or 1,000 Mbit/s each way; the seed 100.
     Mixed,
@@ -26,16 +26,16 @@ pub enum Links {
     SlowSeed,
     /// The seed has 1,000 up, all others 100 each way.
     FastSeed,
-    /// One node has a hundredth of the others' 100, and one a byte per second.
+    /// One node has a hundredth of the others' 100 Mbit/s, and one a byte per second.
     TwoSlow,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Churn {
     None,
-    /// A quarter leaves half way, one after another.
+    /// A quarter leaves halfway through, one after another.
     Leaving,
-    /// A quarter vanishes half way, one after another, without a word.
+    /// A quarter vanishes halfway through, one after another, without a word.
     Vanishing,
     /// Half come later, one after another.
     Coming,
@@ -83,19 +83,19 @@ pub const CASES: &[Case] = &[
 #[derive(Debug)]
 pub struct Played {
     case: Case,
-    /// Nodes that were to finish and did not.
+    /// Nodes that should have finished but did not.
     pub unfinished: usize,
-    /// Seconds from a node's beginning to its end, of the slowest and the middle one.
+    /// Seconds that the slowest and the median node needed.
     last: f64,
     middle: f64,
     bound: f64,
     pub ratio: f64,
-    /// Bytes that the seed sent, over the file.
+    /// Bytes that the seed sent, as a multiple of the file.
     pub seed_sent: f64,
-    /// Bytes that came twice, over all.
+    /// Bytes that came twice, as a share of all.
     pub twice: f64,
     calls: u64,
-    /// Microseconds of the choice per call.
+    /// Microseconds per call of the choice.
     call_us: f64,
 }
 
@@ -133,7 +133,7 @@ impl Case {
         (0..=self.others).map(of).collect()
     }
 
-    /// Whether the last finish is that of all, or of those who are not slow on purpose.
+    /// Whether a node counts for the last finish: those that are slow on purpose do not.
     fn matters(&self, node: usize) -> bool {
         self.links != Links::TwoSlow || node > 2
     }

@@ -1,4 +1,4 @@
-//! What happens in a swarm, in the order of time.
+//! What happens in a swarm, in order of time.
 
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -38,7 +38,7 @@ pub enum Event {
     Gone { node: usize },
 }
 
-/// When something happens, what number it has among all, and what it is.
+/// When something happens, its number among all events, and what it is.
 pub struct Timed(pub u64, pub u64, pub Event);
 
 impl Ord for Timed {

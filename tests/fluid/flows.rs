@@ -1,10 +1,10 @@
-//! Bytes that flow: every chunk that is on its way has a rate, by max-min fairness over the
-//! uplinks of the senders and the downlinks of the receivers.
+//! Bytes that flow: every chunk on its way has a rate, by max-min fairness over the uplinks of the
+//! senders and the downlinks of the receivers.
 //!
-//! The rates are exact whenever [`Flows::fill`] has run, which is every [`super::world::TICK`].
-//! In between, a flow that ends leaves its rate to the two links, and one that begins takes what
-//! is left on both. No link ever carries more than it can, and none stays unused for longer than
-//! a tick that a flow could use. Absent are slow start, loss and queues.
+//! The rates are exact right after [`Flows::fill`], which runs every [`super::world::TICK`]. In
+//! between, a flow that ends leaves its rate to its two links, and one that begins takes what is
+//! left on both. No link ever exceeds its capacity, and capacity that a flow could use stays unused
+//! for a tick at most. Absent are slow start, loss and queues.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,16 +17,16 @@ pub struct Flow {
     pub from: usize,
     pub to: usize,
     pub bytes: f64,
-    /// Bytes to come, at `since`.
+    /// Bytes still to come, at `since`.
     left: f64,
     since: u64,
     /// Bytes per microsecond.
     pub rate: f64,
     pub began: u64,
-    /// Bytes of which the receiver's choice has been told.
+    /// Bytes that the receiver's choice has been told of.
     pub told: f64,
     pub told_at: u64,
-    /// It holds one of its sender's places.
+    /// Whether it holds one of its sender's places.
     pub placed: bool,
 }
 
@@ -39,7 +39,7 @@ impl Flow {
         self.bytes - self.left(now)
     }
 
-    /// When it ends at this rate.
+    /// When it ends, at this rate.
     pub fn ends(&self) -> u64 {
         if self.rate <= 0.0 {
             return u64::MAX;
@@ -54,11 +54,11 @@ struct Pipe {
     /// The capacity that no flow uses.
     spare: f64,
     flows: Vec<usize>,
-    /// Flows without a rate, while rates are given.
+    /// Flows that have no rate yet, while rates are assigned.
     open: usize,
 }
 
-/// All flows, and the links on which they are: first all uplinks, then all downlinks.
+/// All flows, and the links that they use: first all uplinks, then all downlinks.
 #[derive(Debug, Default)]
 pub struct Flows {
     slots: Vec<Option<Flow>>,
@@ -69,7 +69,7 @@ pub struct Flows {
 }
 
 impl Flows {
-    /// Links of so many bytes per microsecond, up and down.
+    /// Links with these capacities in bytes per microsecond, up and down.
     pub fn new(links: &[(f64, f64)]) -> Self {
         let pipe = |rate: f64| Pipe { rate, spare: rate, ..Pipe::default() };
         let ups = links.iter().map(|(up, _)| pipe(*up));
@@ -77,7 +77,7 @@ impl Flows {
         Self { pipes, nodes: links.len(), ..Self::default() }
     }
 
-    /// A node's links carry nothing any more.
+    /// From now on a node's links carry nothing.
     pub fn cut(&mut self, node: usize) {
         for pipe in [node, self.nodes + node] {
             self.pipes[pipe].rate = 0.0;
@@ -142,7 +142,7 @@ impl Flows {
         self.slots.get_mut(slot)?.as_mut()
     }
 
-    /// Those that leave a node.
+    /// Flows that leave a node.
     pub fn from(&self, node: usize) -> Vec<usize> {
         self.pipes[node].flows.clone()
     }
@@ -152,7 +152,7 @@ impl Flows {
         slots.filter_map(|(slot, flow)| Some((slot, flow.as_mut()?)))
     }
 
-    /// Gives every flow its rate.
+    /// Assigns every flow its rate.
     pub fn fill(&mut self, now: u64) {
         if !std::mem::take(&mut self.changed) {
             return;
@@ -162,7 +162,7 @@ impl Flows {
             flow.since = now;
             flow.rate = -1.0;
         }
-        // Rates that are not negative are ordered like their bits.
+        // Rates are not negative, so their bits have the same order.
         let share = |pipe: &Pipe| (pipe.spare.max(0.0) / pipe.open as f64).to_bits();
         let mut tightest = BinaryHeap::new();
         for (index, pipe) in self.pipes.iter_mut().enumerate() {
@@ -177,7 +177,7 @@ impl Flows {
             if pipe.open == 0 {
                 continue;
             }
-            // Shares only grow while others are given theirs.
+            // Shares only grow while others are assigned.
             if share(pipe) > bits {
                 tightest.push(Reverse((share(pipe), index)));
                 continue;
@@ -199,7 +199,7 @@ impl Flows {
 
 #[test]
 fn rates_are_fair_and_no_link_is_idle_that_could_be_used() {
-    // One sender of 8 to three receivers, of which one takes 1 only and one has a second sender.
+    // One sender of 8 to three receivers: one can take only 1, and one has a second sender.
     let mut flows = Flows::new(&[(8.0, 8.0), (0.0, 1.0), (0.0, 10.0), (0.0, 5.0), (4.0, 0.0)]);
     let slots = [[0, 1], [0, 2], [0, 3], [4, 3]].map(|ends| flows.begin(0, 0, 0, ends, 100.0));
     flows.fill(0);

@@ -1,6 +1,6 @@
 //! The serving side of a node, as `net::serve` and `net::places` do it: each lane answers its
-//! requests in order, a few chunks are sent at a time, first come first served, and what a host
-//! picks it picks when it has a place.
+//! requests in order, a few chunks are sent at a time, first come first served, and a host chooses
+//! a chunk for a pick only when there is a place.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,19 +17,19 @@ use klatch::node::transfers::SERVING_CHUNKS;
 const HELD: u64 = 1_000_000;
 /// A request that waited this long for a place is answered busy.
 const PATIENCE: u64 = 5_000_000;
-/// Chunks not needed any more are remembered this long.
+/// How long chunks are remembered that are no longer needed.
 const CANCELLED: u64 = 3_000_000;
-/// A lane: who asks whom, and what the host has not answered.
+/// A lane: who asks whom, and which requests the host has not answered.
 #[derive(Debug)]
 pub struct Lane {
     pub host: usize,
     pub fetcher: usize,
     pub open: bool,
     queue: VecDeque<Want>,
-    /// It waits for a place with the first of the queue, or sends.
+    /// It waits for a place with the first request of the queue, or sends.
     busy: bool,
     flow: Option<usize>,
-    /// Requests that the fetcher has not seen answered, and since when.
+    /// Requests whose answers the fetcher has not seen, and since when.
     pub asked: usize,
     pub idle_since: u64,
 }
@@ -50,7 +50,7 @@ pub struct Host {
     taken: usize,
     waiting: VecDeque<(usize, u64)>,
     cancelled: BTreeMap<(usize, u32), u64>,
-    /// Lanes that are served: each keeps a thread.
+    /// Lanes that are being served: each takes a thread.
     pub lanes: BTreeSet<usize>,
     pub sent_bytes: f64,
 }
@@ -68,7 +68,7 @@ impl Host {
         }
     }
 
-    /// A member is gone.
+    /// A member has left.
     pub fn forget(&mut self, node: usize) {
         self.sent.forget(&member(node));
     }
@@ -83,7 +83,7 @@ impl World {
         }
     }
 
-    /// A member needs a chunk no more.
+    /// A member no longer needs a chunk.
     pub fn spare(&mut self, host: usize, fetcher: usize, chunk: u32) {
         let now = self.now;
         let of = |lane: &usize| {
@@ -110,7 +110,7 @@ impl World {
         self.give_places(flow.from);
     }
 
-    /// The last byte of a chunk has left.
+    /// The last byte of a chunk was sent.
     pub fn served(&mut self, slot: usize) {
         let flow = self.finish(slot);
         let more = flow.bytes - flow.told;
@@ -131,7 +131,7 @@ impl World {
         flow
     }
 
-    /// A lane takes up its next request: it waits for a place.
+    /// A lane starts its next request: it waits for a place.
     fn serve(&mut self, id: usize) {
         let now = self.now;
         let lane = &mut self.lanes[id];
@@ -144,7 +144,7 @@ impl World {
         self.give_places(host);
     }
 
-    /// Gives places to those who wait, while there are any.
+    /// Gives places to waiting lanes, as long as there are any.
     fn give_places(&mut self, id: usize) {
         while self.nodes[id].host.taken < SERVING_CHUNKS {
             let Some((lane, _)) = self.nodes[id].host.waiting.pop_front() else { return };
@@ -167,7 +167,7 @@ impl World {
         }
     }
 
-    /// What to send of what is wanted.
+    /// Which chunk to send of those wanted.
     fn choose(&mut self, id: usize, lane: usize, want: &Want) -> Result<u32, Answer> {
         let (now, fetcher) = (self.now, self.lanes[lane].fetcher);
         let host = &mut self.nodes[id].host;
@@ -224,7 +224,7 @@ impl World {
         self.give_places(host);
     }
 
-    /// Takes places from receivers that are slow, and patience from those who wait.
+    /// Takes places away from slow receivers, and answers those that waited too long.
     pub fn look_at_places(&mut self, id: usize) {
         let now = self.now;
         if self.nodes[id].host.waiting.is_empty() {

@@ -1,5 +1,5 @@
-//! Swarms of up to a thousand members in a fluid network, from one seed: how close the choice
-//! comes to what the links allow, and what it costs.
+//! Swarms of up to a thousand members in a fluid network, from one seed: how close the choice comes
+//! to what the links allow, and what it costs.
 //!
 //! `cargo test` plays the small ones; `scripts/sim-swarm` prints the table of all.
 

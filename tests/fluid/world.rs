@@ -1,9 +1,9 @@
-//! A swarm in virtual time: nodes that are a `Choice`, a `Sent` and what they hold, linked to a
-//! bounded number of others, over a network of flows.
+//! A swarm in virtual time: nodes, each a `Choice`, a `Sent` and the chunks that it holds, linked
+//! to a bounded number of others over a network of flows.
 //!
-//! Beside the choice stands only as much of the program as it meets: links that announce chunks,
-//! lanes that are opened, refused, dropped and idle, and hosts ([`super::host`]). The list of
-//! hashes is everywhere from the start, disks and processors take no time.
+//! Around the choice there is only as much of the program as it deals with: links that announce
+//! chunks, lanes that are opened, refused, dropped and idle, and hosts ([`super::host`]). Every
+//! node has the list of hashes from the start; disks and processors take no time.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -25,35 +25,35 @@ use crate::flows::{Flow, Flows};
 use crate::host::{Host, Lane};
 use klatch::router::swarm::LANES_PER_PAIR;
 
-/// Rates are made anew so often, in microseconds like all times here.
+/// How often rates are recomputed, in microseconds like all times here.
 pub const TICK: u64 = 2_000;
-/// Slow things are looked at so often.
+/// How often slow things are checked.
 const SCAN: u64 = 100_000;
-/// Announcements wait so long for others.
+/// How long announcements wait for others to join them.
 const SAY: u64 = 20_000;
-/// A part of a chunk is told no sooner.
+/// Parts of a chunk are reported no sooner than this.
 const TELL: u64 = 500_000;
-/// And in units of so many bytes.
+/// And in units of this many bytes.
 const BATCH: f64 = 256.0 * 1024.0;
-/// A lane over which nothing was asked for so long closes.
+/// A lane without requests for this long closes.
 const IDLE: u64 = 5_000_000;
-/// A refused lane is tried again after so long, and a lost one.
+/// A refused or lost lane is retried after this long.
 const REFUSED: u64 = 2_000_000;
 const LOST: u64 = 50_000;
-/// A lane that brings less than 1 KiB/s for so long is given up.
+/// A lane that brings less than 1 KiB/s for this long is given up.
 const DRIP: u64 = 20_000_000;
-/// A node that is silent for so long is dead.
+/// A node that is silent for this long is dead.
 const DEAD: u64 = 15_000_000;
 /// One in this many calls of the choice is timed.
 const TIMED: u64 = 16;
-/// A call that took this long had the processor taken away.
+/// A call that took this long was interrupted by the scheduler.
 const INTERRUPTED: Duration = Duration::from_millis(1);
 
 pub const FILE: FileId = FileId([1; 32]);
 
 pub fn member(node: usize) -> MemberId {
     let mut id = [0; 32];
-    // Spread, so that the order of ids says nothing about nodes.
+    // Spread out, so that the order of ids says nothing about nodes.
     let number = Rng::new(node as u64).next_u64();
     id[..8].copy_from_slice(&number.to_be_bytes());
     id[8..16].copy_from_slice(&(node as u64).to_be_bytes());
@@ -69,7 +69,7 @@ fn node_of(member: &MemberId) -> usize {
 #[derive(Debug, Default)]
 pub struct Link {
     latency: u64,
-    /// Lanes over which this node fetches, and whether more are on their way.
+    /// Lanes over which this node fetches, and whether more are being opened.
     lanes: Vec<usize>,
     dialling: bool,
 }
@@ -81,7 +81,7 @@ pub struct Node {
     rng: Rng,
     pub links: BTreeMap<usize, Link>,
     pub present: bool,
-    /// It fetches, and has not everything yet.
+    /// It fetches, and does not have everything yet.
     fetching: bool,
     wake_at: u64,
     say: Vec<u32>,
@@ -91,8 +91,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Reads what the choice will read. A member in the world has a processor's cache to itself,
-    /// and a thousand that are played here do not fit into one.
+    /// Reads what the choice will read. A real member has a processor's cache to itself, but the
+    /// thousand played here do not fit into one.
     fn warm(&self) {
         if let Some(picker) = self.choice.picker(&FILE) {
             let helping = picker.hosts().filter(|host| picker.helps(host)).count();
@@ -117,7 +117,7 @@ pub struct World {
 }
 
 impl World {
-    /// Node 0 has everything; links are bytes per microsecond, up and down.
+    /// Node 0 has everything; `links` are bytes per microsecond, up and down.
     pub fn new(seed: u64, size: u64, links: &[(f64, f64)]) -> Self {
         let chunks = merkle::chunk_count(size);
         let mut rng = Rng::new(seed);
@@ -169,7 +169,7 @@ impl World {
         self.queue.push(Reverse(Timed(self.now + micros, self.count, event)));
     }
 
-    /// Plays until everyone who is present and fast enough has everything, or until `end`.
+    /// Plays until every node that is present and fast enough has everything, or until `end`.
     pub fn run(&mut self, end: u64, matters: impl Fn(usize) -> bool) {
         self.after(0, Event::Tick);
         self.after(0, Event::Scan);
@@ -263,13 +263,13 @@ impl World {
         }
     }
 
-    /// Links to those who fetch, with their latencies.
+    /// Links to nodes that fetch, with their latencies.
     fn fetchers(&self, id: usize) -> Vec<(usize, u64)> {
         let links = self.nodes[id].links.iter().filter(|(other, _)| self.nodes[**other].fetching);
         links.map(|(other, link)| (*other, link.latency)).collect()
     }
 
-    /// Everyone hears what a node holds.
+    /// Everybody hears what a node holds.
     fn tell_all(&mut self, id: usize) {
         let held = &self.nodes[id].host.held;
         let held = (!held.is_all()).then(|| Rc::new(held.clone()));
@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    /// Tells a choice something, and has its orders carried out.
+    /// Tells a choice something, and carries out its orders.
     fn ask<T>(&mut self, id: usize, tell: impl FnOnce(&mut Choice, Millis) -> T) -> T {
         let now = Millis(self.now / 1000);
         let told = self.timed(id, |world| tell(&mut world.nodes[id].choice, now));
@@ -385,7 +385,7 @@ impl World {
         }
     }
 
-    /// The fetcher is done with a lane.
+    /// The fetcher has finished with a lane.
     fn hang_up(&mut self, lane: usize) {
         let (host, fetcher) = (self.lanes[lane].host, self.lanes[lane].fetcher);
         if let Some(link) = self.nodes[fetcher].links.get_mut(&host) {
@@ -485,7 +485,7 @@ impl World {
         self.nodes[id].choice = Choice::default();
     }
 
-    /// Everyone learns that a node is gone.
+    /// Everybody learns that a node has left.
     fn gone(&mut self, id: usize) {
         for lane in 0..self.lanes.len() {
             let Lane { host, fetcher, open, .. } = self.lanes[lane];
@@ -508,7 +508,7 @@ impl World {
 
     // Time.
 
-    /// Has a flow end in time, if it does before the next tick.
+    /// Schedules the end of a flow, if it comes before the next tick.
     pub fn watch(&mut self, slot: usize) {
         let (now, tick_at) = (self.now, self.tick_at);
         let Some(flow) = self.flows.get(slot) else { return };

@@ -1,4 +1,4 @@
-//! P5: members who were away come back with nothing typed, whatever was changed meanwhile.
+//! P5: members who were away come back without typing anything, whatever changed meanwhile.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -8,8 +8,8 @@ use crate::removing::enter;
 
 const SECRET: &str = "three blue teapots";
 
-/// Ten are in the room, and eve. Eight sleep through five changes of the password and the removal
-/// of eve, each let in by another. All of them are back, and eve is not.
+/// Ten people and eve are in the room, each let in by another. Eight sleep through five password
+/// changes and the removal of eve. All ten come back, and eve does not.
 #[test]
 fn eight_of_ten_sleep_through_changes_and_come_back() {
     let mut peers = vec![Peer::start("alice")];
@@ -26,7 +26,7 @@ fn eight_of_ten_sleep_through_changes_and_come_back() {
         peer.done("wait members 10");
     }
     eve.done("wait members 10");
-    // Those who sleep stand above and below those who are awake: 0 and 1 are awake.
+    // Sleepers stand above and below those who are awake, 0 and 1.
     for peer in &peers[2..] {
         peer.program.signal(Signal::STOP);
     }
@@ -40,7 +40,7 @@ fn eight_of_ten_sleep_through_changes_and_come_back() {
         awake[n % 2].done(&format!("password number {n} of five"));
         awake[1 - n % 2].expect(json!({"event": "room_locked"}));
     }
-    // Bob let her in; alice stands above.
+    // Bob let her in, and alice is above him.
     awake[1].done("/remove eve");
     awake[0].expect(json!({"event": "member_removed", "member": {"id": eve.id}, "also": []}));
     eve.expect(json!({"event": "member_removed", "me_out": true}));

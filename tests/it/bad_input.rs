@@ -56,7 +56,7 @@ fn a_command_that_misses_its_form_shows_it() {
         "quit it",
         "help me please",
     ] {
-        // A word with something attached is no command's word, but a message.
+        // A word with punctuation attached is a message, not a command.
         if line.starts_with("transfers,") {
             alice.done(line);
             continue;
@@ -123,12 +123,12 @@ fn what_cannot_be_sent_says_why() {
     alice.refused(&format!("send {}", at("dangling")), "file_not_found");
     folder.file("secret.txt", b"mine");
     fs::set_permissions(folder.path("secret.txt"), fs::Permissions::from_mode(0o000)).unwrap();
-    // Root may read everything on a disk, but not what the kernel only lets it write.
+    // Root may read everything on a disk, except what the kernel makes write-only.
     let unreadable =
         if root() { "/proc/sys/vm/compact_memory".to_owned() } else { at("secret.txt") };
     let text = alice.refused(&format!("send {unreadable}"), "permission_denied");
     assert!(text.contains(unreadable.trim_matches('\'')), "{text}");
-    // A file one way or another: through a link it is that file.
+    // Through a link it is still the same file.
     folder.file("real.txt", b"real");
     std::os::unix::fs::symlink(folder.path("real.txt"), folder.path("link.txt")).unwrap();
     alice.done(&format!("send {}", at("link.txt")));
@@ -178,7 +178,7 @@ fn a_short_password_locks_nothing() {
 
 #[test]
 fn names_that_the_system_does_not_know_are_said() {
-    // In a network of its own nothing can answer, and no question leaves this computer.
+    // In a network of its own nothing can answer, and no query leaves this computer.
     let mut peer = Options::bare("ana").args(["--ui", "terminal", "--ephemeral", "--listen", "0"]);
     let alone = ["unshare", "--user", "--map-root-user", "--net"];
     let can = std::process::Command::new(alone[0]).args(&alone[1..]).arg("true").output();

@@ -1,5 +1,5 @@
-//! The contract of `--json`: that every event keeps to the table is checked wherever a test hears
-//! one ([`crate::common::shape`]); here a session brings every kind about.
+//! The contract of `--json`. Whenever a test hears an event, it checks it against the table
+//! ([`crate::common::shape`]); here one session causes events of every kind.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ fn a_session_shows_every_event() {
     alice.done("unlock");
     bob.expect(json!({"event": "room_unlocked"}));
     bob.expect(json!({"event": "member_left"}));
-    // A download that fails: its folder is gone.
+    // A download fails because its folder is gone.
     let gone = folder.path("gone").display().to_string();
     let mut dave = Options::new("dave").args(["--downloads", &gone]).start();
     std::fs::remove_dir(&gone).unwrap();
@@ -77,8 +77,7 @@ fn a_session_shows_every_event() {
     known.sort_unstable();
     assert_eq!(published, known, "the table here is the one that is published");
     let missing: Vec<_> = shape::names().filter(|name| !seen.contains(*name)).collect();
-    // The bridge and forks have tests of their own; a pipe gives no command while another is under
-    // way.
+    // The bridge and forks have tests of their own; input from a pipe runs one command at a time.
     assert_eq!(missing, ["bridge", "message_withdrawn", "hash_failed", "download_queued"]);
 }
 

@@ -22,7 +22,7 @@ fn s7_a_download_waits_until_there_is_room_on_its_disk() {
         && head -c 6000000 /dev/zero > small/ballast && exec \"$0\" \"$@\"";
     let wrapper: Vec<&str> = OWN_MOUNTS.into_iter().chain(["sh", "-c", script]).collect();
     let mut bob = Options::new("bob").args(["--downloads", "small"]).within(&wrapper).start();
-    // Its disk as seen from here.
+    // The path of its small disk from outside its namespace.
     let small = format!("/proc/{}/root{}/small", bob.program.pid(), bob.folder().display());
     let mut alice = Peer::start("alice");
     join(&mut bob, &mut alice);
@@ -33,7 +33,7 @@ fn s7_a_download_waits_until_there_is_room_on_its_disk() {
     let told = bob.expect(json!({"event": "error", "line": null, "code": "disk_full"}));
     let text = told["text"].as_str().unwrap();
     assert!(text.starts_with("film.mkv waits: ") && text.contains("the disk is full"), "{text}");
-    // It is the command of a pipe: what is typed now waits for it, but chat comes in.
+    // The download is a pipe's command: what is typed now waits for it, but chat still arrives.
     alice.done("how is it going?");
     bob.hears("how is it going?");
     let shown = |name: &str| !name.starts_with('.') && name != "ballast";

@@ -1,4 +1,4 @@
-//! One sends, one fetches: every kind of name, size and second thought.
+//! One peer sends, another fetches: every kind of name and size, and changes of mind.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::common::{Folder, Peer, content, room, same};
 
-/// `download`, until it is in place; gives the event that says so.
+/// Downloads, until the file is in place; returns the event that says so.
 fn fetch(peer: &mut Peer, wanted: &str) -> Value {
     peer.done(&format!("download {wanted}"));
     peer.expect(json!({"event": "download_finished"}))
@@ -109,7 +109,7 @@ fn two_files_of_one_name_are_told_apart_by_id() {
     assert!(same(path(&finished).as_ref(), b"notes of alice"));
     carol.refused(&format!("download {}", &of_bob[..7]), "no_such_offer");
 
-    // The same path once more is a new version; another path of that name stands beside it.
+    // The same path again is a new version; another path with that name is a file beside it.
     bob.done(&format!("send {}", his.file("notes.txt", b"notes of bob, second edition")));
     let newer = carol.expect(json!({"event": "file_offered", "from": {"name": "bob"}}));
     assert!(newer["replaces"].is_string(), "{newer}");
@@ -135,7 +135,7 @@ fn what_is_here_already_is_not_fetched_again() {
     bob.done("wait file b.bin");
     let first = fetch(&mut bob, "a.bin");
     assert_eq!(first["bytes_fetched"], 700_000);
-    // The same bytes under another name are said to be here, and where; that is no failure.
+    // The same bytes are here under another name: this is reported, with the path, as no failure.
     bob.done("download b.bin");
     let said = bob.expect(json!({"event": "notice", "code": "already_have"}));
     assert_eq!((&said["path"], &said["file"]["id"]), (&first["path"], &first["file"]["id"]));
@@ -145,7 +145,7 @@ fn what_is_here_already_is_not_fetched_again() {
     alice.done("download a.bin");
     let said = alice.expect(json!({"event": "notice", "code": "already_have"}));
     assert!(said["path"].as_str().unwrap().ends_with("bin"), "{said}");
-    // What was deleted is not here any more.
+    // What was deleted is no longer here.
     fs::remove_file(path(&first)).unwrap();
     let again = fetch(&mut bob, "b.bin");
     assert_eq!(again["bytes_fetched"], 700_000);
@@ -156,7 +156,7 @@ fn what_is_here_already_is_not_fetched_again() {
 fn nothing_is_ever_replaced() {
     let [mut alice, mut bob] = room(["alice", "bob"]);
     let folder = Folder::new();
-    // Twelve of one name within ten seconds: some fall into one second.
+    // Twelve of one name within ten seconds: some get the same timestamp.
     let paths: Vec<String> = (0..12)
         .map(|number| {
             let file = folder.file(&format!("{number}/again.txt"), &[number; 9]);
@@ -183,7 +183,7 @@ fn a_download_outlives_a_withdrawal_of_its_offer() {
     bob.done("wait file big.img");
     let number = bob.say("download big.img");
     bob.expect(json!({"event": "download_started"}));
-    // The host withdraws: nobody has it any more, and nothing that is verified is lost.
+    // The host withdraws: nobody has the file any more, but the verified chunks stay.
     alice.done("cancel big.img");
     bob.expect(json!({"event": "file_withdrawn", "file": {"name": "big.img"}, "own": false}));
     alice.done(&format!("send {}", path.display()));

@@ -1,4 +1,4 @@
-//! How it ends: the end of stdin, signals, exit codes.
+//! How klatch ends: the end of stdin, signals, exit codes.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -16,7 +16,7 @@ fn a_script_ends_by_itself_with_everything_done() {
     alice.done("welcome");
     alice.done(&format!("send {}", folder.file("book.txt", &[b'x'; 3_000_000])));
     let mut bob = Peer::start("bob");
-    // All at once, as from a file.
+    // All at once, as when read from a file.
     let script = format!(
         "connect {}\nwait message welcome\nwait file book.txt\ndownload book.txt\nthank you\n",
         alice.address
@@ -58,10 +58,10 @@ fn the_end_of_stdin_waits_for_who_fetches_from_here_alone() {
     std::fs::File::create(&path).unwrap().set_len(SIZE).unwrap();
     alice.done(&format!("send {}", path.display()));
     bob.done("wait file last copy.img");
-    // So that it is seen to move.
+    // So slow that its progress is seen.
     bob.done("limit down 200MB/s");
     let number = bob.say("download last copy.img");
-    // Only what alice knows of can she wait for.
+    // She can wait only for what she knows of.
     while {
         alice.done("wait 0.02");
         alice.done("transfers");
@@ -88,7 +88,7 @@ fn who_spoke_to_nobody_is_told() {
     assert_eq!(bob.end(), 1);
     bob.expect(json!({"event": "error", "code": "nobody_present"}));
 
-    // Who said nothing misses nobody; who is left alone had somebody.
+    // A peer that said nothing misses nobody; one that is left alone had company.
     let mut carol = Peer::start("carol");
     carol.done("members");
     assert_eq!(carol.end(), 0);
@@ -139,14 +139,14 @@ fn signals_leave_the_room() {
     }
 }
 
-/// A signal ends it in good order, and soon: not after a minute, as the end of stdin may.
+/// A signal ends it cleanly and soon: not after a minute, as the end of stdin may.
 fn ends_by(peer: &mut Peer, signal: Signal) {
     let began = Instant::now();
     peer.program.signal(signal);
     peer.expect(json!({"event": "left"}));
     peer.expect(json!({"event": "stopped"}));
     peer.ended();
-    // Two seconds, and as long as it takes to hear of it on a busy computer.
+    // Two seconds, plus the time that a busy computer takes to notice.
     assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
 }
 
@@ -157,8 +157,8 @@ fn a_signal_ends_it_though_nobody_reads_and_a_second_one_at_once() {
         unread.signal(signal);
         assert_eq!(unread.child.wait().unwrap().code(), Some(0), "it had nothing to complain of");
         let mut unread = Unread::start();
-        // Right after the first one more is an echo of it, but somebody goes on and means it: long
-        // before klatch gives its reader up.
+        // A signal right after the first is an echo, but a later one is meant: it works long before
+        // klatch gives up on its reader.
         let status = loop {
             unread.signal(signal);
             unread.witness.done("wait 0.05");
@@ -171,7 +171,7 @@ fn a_signal_ends_it_though_nobody_reads_and_a_second_one_at_once() {
     }
 }
 
-/// `timeout` signals its child, and then its whole group: one who means it once.
+/// `timeout` signals its child and then the whole group: the user meant that once.
 #[test]
 fn a_signal_that_comes_twice_at_once_is_one() {
     for signal in [Signal::INT, Signal::TERM] {
@@ -188,7 +188,7 @@ fn a_signal_that_comes_twice_at_once_is_one() {
 /// A pipe holds 64 KiB, and the text of `help` is shorter than what is left.
 const PIPE_NEARLY_FULL_BYTES: u64 = 60_000;
 
-/// A klatch whose stdout is full and read by nobody, in a room with somebody who hears.
+/// A klatch whose stdout is full and unread, in a room with a peer that receives.
 struct Unread {
     child: std::process::Child,
     witness: Peer,
@@ -203,7 +203,7 @@ impl Unread {
         command.args(args).args(["--connect", &witness.address]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        // More than a pipe holds: typed by a thread that ends with the program.
+        // More than a pipe holds, so a thread types it; it ends with the program.
         let mut stdin = child.stdin.take().unwrap();
         std::thread::spawn(move || {
             for _ in 0..1_000 {
@@ -213,7 +213,7 @@ impl Unread {
             }
         });
         witness.expect(json!({"event": "joined"}));
-        // Until then it could end before anybody is missed.
+        // Before that, it could end before anybody is missed.
         let unread = child.stdout.as_ref().unwrap();
         while rustix::io::ioctl_fionread(unread).unwrap() < PIPE_NEARLY_FULL_BYTES {
             witness.done("wait 0.05");

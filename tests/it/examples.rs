@@ -1,4 +1,4 @@
-//! What lies in `examples/`, in a real room.
+//! The programs in `examples/`, in a real room.
 
 use std::process::{Command, ExitCode};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::common::{Folder, Peer};
 
-#[allow(dead_code)] // Its `main` is for people.
+#[allow(dead_code)] // `main` is not used here.
 #[path = "../../examples/bot.rs"]
 mod bot;
 
@@ -15,7 +15,7 @@ mod bot;
 fn a_bot_answers_others_and_ends_with_its_klatch() {
     let folder = Folder::new();
     let mut alice = Peer::start("alice");
-    // The shell becomes klatch, and leaves word of who that is.
+    // The shell writes down its process id, then becomes klatch.
     let mut klatch = Command::new("sh");
     klatch.args(["-c", "echo $$ >pid && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_klatch")]);
     klatch.args(["--ephemeral", "--listen", "127.0.0.1:0", "--name", "bot", &alice.address]);

@@ -11,7 +11,7 @@ pub(crate) fn invite(maker: &mut Peer, command: &str) -> String {
     invitation["text"].as_str().unwrap().to_owned()
 }
 
-/// A guest comes by the text of an invitation.
+/// A guest comes in by an invitation's text.
 pub(crate) fn join_by(guest: &mut Peer, maker: &mut Peer, text: &str) {
     guest.done(&format!("/join {text}"));
     let id = &guest.id;
@@ -35,11 +35,11 @@ fn an_invitation_closes_the_room_and_lets_in_whoever_holds_it() {
     let (text, line) = (&invitation["text"], invitation["line"].as_str().unwrap());
     let text = text.as_str().unwrap();
     assert_eq!(line, format!("klatch {text}"));
-    // As it is typed into a shell: the program begins with it.
+    // As the program's argument.
     let mut bob = Options::new("bob").args([text]).start();
     bob.expect(json!({"event": "joined", "locked": true, "founder": {"name": "alice"}}));
     alice.expect_that("bob here", |event| has_joined(event, &bob.id));
-    // And into a klatch that runs, in one word or as the whole line, broken by a mail.
+    // And typed into a running klatch, as one word or as the whole line, broken by a mail program.
     let (first, second) = text.split_at(30);
     for (name, typed) in [
         ("carol", format!("/join {text}")),
@@ -81,7 +81,7 @@ fn an_invitation_for_one_is_used_up_by_the_first() {
     assert!(said.contains("ask for a new one"), "{said}");
     alice.done("/invite once 1h");
     alice.done("/invite 7d");
-    // The list shows what is left of each, those of others too.
+    // The list shows what is left of each, including those of others.
     let both = alice.expect_that("both are listed", |event| {
         event["event"] == "invitations" && event["list"].as_array().unwrap().len() == 2
     });
@@ -99,7 +99,7 @@ fn invitations_that_are_taken_back_let_nobody_in_and_guests_stay() {
     bob.done("I am here");
     alice.hears("I am here");
     let of_alice = invite(&mut alice, "/invite");
-    // What he makes before he hears that she closed the room ends with that.
+    // An invitation that he makes before he hears of her closing ends with the closing.
     bob.expect(json!({"event": "room_locked"}));
     let texts = [of_alice, invite(&mut bob, "/invite")];
     let mut carol = Peer::start("carol");
@@ -110,13 +110,13 @@ fn invitations_that_are_taken_back_let_nobody_in_and_guests_stay() {
     let mut dave = Peer::start("dave");
     dave.refused(&format!("/join {}", texts[0]), "no_invitation");
     alice.refused("/invite off", "no_invitation");
-    // Bob's is bob's.
+    // Bob's guest counts as bob's.
     join_by(&mut dave, &mut bob, &texts[1]);
     let through = row(&mut bob, &dave.id)["through"].clone();
     assert_eq!(through["name"], "bob");
     carol.done("still a member");
     dave.hears("still a member");
-    // Four live at a time.
+    // At most four live at a time.
     for _ in 0..4 {
         alice.done("/invite");
     }
@@ -124,19 +124,19 @@ fn invitations_that_are_taken_back_let_nobody_in_and_guests_stay() {
     assert!(said.contains("/invite off"), "{said}");
 }
 
-/// The maker is gone: any member lets the guest in, which is named as the maker's.
+/// The maker has left: any member lets the guest in, who is listed as the maker's.
 #[test]
 fn any_member_answers_an_invitation() {
     let [mut alice, mut bob] = room(["alice", "bob"]);
     bob.done("I am here");
     alice.hears("I am here");
-    // It names all addresses of alice's, and none of bob's.
+    // The invitation names all of alice's addresses, and none of bob's.
     let text = invite(&mut alice, "/invite");
     bob.expect(json!({"event": "room_locked"}));
     alice.done("the invitation went round");
     bob.hears("the invitation went round");
     let mut carol = Peer::start("carol");
-    // Where alice lives a relay leads to bob now.
+    // At alice's address a relay now leads to bob.
     alice.quit();
     bob.expect(json!({"event": "member_left"}));
     let port: u16 = alice.address.rsplit_once(':').unwrap().1.parse().unwrap();

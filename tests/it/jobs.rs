@@ -30,14 +30,14 @@ fn beside<'a>(peer: &Peer, args: impl IntoIterator<Item = &'a str>) -> Peer {
     Options::beside(peer).args(args).launch()
 }
 
-/// What people see of a job: its code, stdout and stderr.
+/// What people see of a job: its exit code, stdout and stderr.
 fn plain(peer: &Peer, folder: &Folder, args: &[&str], stdin: &str) -> (i32, String, String) {
     let mut command = Program::command();
     command.env("HOME", peer.folder()).env("XDG_DATA_HOME", peer.folder().join("data"));
     command.args(args).current_dir(folder.path("")).stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // It may not want any of it.
+    // It may not read any of it.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -64,14 +64,14 @@ fn a_job_says_what_it_says_under_the_name_of_the_running_klatch() {
         job.all(json!({"event": "message", "text": "hello from a job", "own": true})).len() == 1
     );
     assert_eq!(ben.hears("hello from a job")["from"]["id"], ana.id.as_str());
-    // What was said before is not told again, unless somebody asks for it.
+    // Earlier messages are not shown again, unless asked for.
     let mut job = beside(&ana, ["say", "again"]);
     assert_eq!(job.ended(), 0);
     assert!(job.all(json!({"text": "hello from a job"})).is_empty());
     let mut job = beside(&ana, ["say", "and again", "--backlog", "all"]);
     assert_eq!(job.ended(), 0);
     job.expect(json!({"event": "message", "text": "hello from a job", "history": true}));
-    // Nobody came for it.
+    // Nobody joined for it.
     ben.say("members");
     let members = ben.expect(json!({"event": "members"}))["list"].clone();
     assert_eq!(members.as_array().unwrap().len(), 2);
@@ -143,7 +143,7 @@ fn a_stdin_that_cannot_be_read_offers_nothing() {
     for args in [&["send", "-", "--as", "dump.sql"][..], &["say", "-"]] {
         let mut command = Program::command();
         command.env("HOME", ana.folder()).env("XDG_DATA_HOME", ana.folder().join("data"));
-        // A folder can be opened, and not read.
+        // A folder can be opened, but not read.
         command.args(args).stdin(fs::File::open(folder.path("")).unwrap());
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{args:?}");
@@ -200,7 +200,7 @@ fn a_job_fetches_to_where_it_was_started() {
     let out = Folder::new();
     let (code, said, errors) = plain(&ana, &out, &["get", "a.txt", "--output", "-"], "");
     assert_eq!((code, said.as_str(), errors.as_str()), (0, "of ben", ""));
-    // What was only passed on is not here.
+    // A file that was only passed on is not stored here.
     ana.say("files");
     let list = ana.expect(json!({"event": "files"}))["list"].clone();
     assert_eq!((&list[0]["own"], &list[0]["held"]), (&json!(false), &json!(false)));
@@ -209,7 +209,7 @@ fn a_job_fetches_to_where_it_was_started() {
     assert!(said.starts_with("* saved as ") && said.contains("/a.txt ("), "{said}");
     assert!(same(&out.path("a.txt"), b"of ben"));
     assert!(ana.saved().is_empty());
-    // A file that is here already is copied, even if its host has gone.
+    // A file that is already here is copied, even if its host has left.
     ben.quit();
     ana.expect(json!({"event": "member_left"}));
     let elsewhere = Folder::new();
@@ -218,7 +218,7 @@ fn a_job_fetches_to_where_it_was_started() {
     assert_eq!(job.ended(), 0);
     job.expect(json!({"event": "download_finished", "bytes_fetched": 0}));
     assert!(same(&elsewhere.path("b.txt"), b"of ben"));
-    // And what is there already is not fetched again.
+    // And a file that is already in place is not fetched again.
     let (code, said, _) = plain(&ana, &out, &["get", "a.txt"], "");
     assert_eq!((code, said.as_str()), (0, ""));
     assert_eq!(fs::read_dir(out.path("")).unwrap().count(), 1);
@@ -274,7 +274,7 @@ fn the_socket_is_for_its_owner_and_goes_with_klatch() {
     ana.quit();
     assert!(!path.exists());
     ben.quit();
-    // Without one it is as it was.
+    // Without a running klatch this is an error, as ever.
     let (code, _, errors) = plain(&ana, &Folder::new(), &["say", "hello"], "");
     assert_eq!(code, 2);
     assert!(errors.contains("no klatch is running with this data directory"), "{errors}");
@@ -321,20 +321,20 @@ fn whoever_ends_a_job_takes_back_what_it_offered() {
         assert_eq!(job.ended(), code);
         withdrawn(&mut ben, &name);
     }
-    // Stdin that did not end is no file.
+    // If stdin breaks off, nothing is offered.
     let mut job = beside(&ana, ["send", "-", "--as", "half.bin"]);
     job.program.type_bytes(&content(1, 200_000));
     job.expect(json!({"event": "started"}));
     job.program.signal(Signal::INT);
     assert_eq!(job.ended(), 130);
-    // With --stay it did what it was told to do.
+    // With --stay its work is done, so it ends well.
     let mut job = beside(&ana, ["send", &folder.file("stay.txt", b"stay"), "--stay"]);
     ben.done("wait file stay.txt");
     ben.done("download stay.txt");
     job.program.signal(Signal::TERM);
     assert_eq!(job.ended(), 0);
     withdrawn(&mut ben, "stay.txt");
-    // And when its time is over.
+    // When its time is up, the offer is taken back as well.
     let args = ["send", &folder.file("late.txt", b"late"), "--within", "1s"];
     let mut job = beside(&ana, args);
     job.expect(json!({"event": "error", "code": "wait_timeout"}));
@@ -401,7 +401,7 @@ fn a_job_that_names_another_place_does_on_its_own() {
         assert_eq!(job.ended(), 0);
         ben.hears("alone");
     }
-    // An invitation leads into the room of whoever made it.
+    // An invitation leads into its maker's room.
     ana.done("/invite");
     let invitation = ana.expect(json!({"event": "invitation"}))["text"].clone();
     let mut job = beside(&ana, ["say", "invited", "--to", invitation.as_str().unwrap()]);
@@ -417,7 +417,7 @@ fn a_job_that_names_another_place_does_on_its_own() {
     cora.quit();
 }
 
-/// Anybody can say of itself that it is anywhere.
+/// Members can claim any address.
 #[test]
 fn an_address_is_that_of_a_member_only_if_the_member_was_reached_there() {
     let mut ana = running("ana");
@@ -464,7 +464,7 @@ fn what_is_no_job_is_refused_and_no_more_are_taken_than_there_is_room_for() {
     let path = socket(&ana);
     let said = |bytes: &[u8]| {
         let mut stream = UnixStream::connect(&path).unwrap();
-        // It may have hung up before the end.
+        // The other end may have hung up before the end.
         let _ = stream.write_all(bytes);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
@@ -478,14 +478,14 @@ fn what_is_no_job_is_refused_and_no_more_are_taken_than_there_is_room_for() {
         let answer = said(bytes);
         assert!(answer.contains("io_error"), "{bytes:?}: {answer}");
     }
-    // What is not read to its end cuts the answer off where it hangs up.
+    // Hanging up before all was read may cut off the answer.
     let answer = said(&endless);
     assert!(answer.contains("io_error") || answer.is_empty(), "{answer}");
     assert!(said(&request("{}")).contains("io_error"));
     assert!(said(&request("[1, 2")).contains("io_error"));
     assert!(said(&request("{\"version\": 1}")).contains("io_error"));
     assert!(said(&request("{\"version\": 99}")).contains("version_mismatch"));
-    // Those who say nothing take a place each, for a while.
+    // Connections that say nothing take a place each, for a while.
     let silent: Vec<_> = (0..16).map(|_| UnixStream::connect(&path).unwrap()).collect();
     let (code, _, errors) = plain(&ana, &Folder::new(), &["say", "one too many"], "");
     assert_eq!(code, 1);

@@ -1,4 +1,4 @@
-//! S5: programs that are killed in the middle of a transfer, and what they find when they return.
+//! S5: programs that are killed in the middle of a transfer, and what they find when they restart.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ fn hidden(folder: &Path, ending: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Chunks that the partial file in a folder claims to have, each of which must be right, for a
-/// program that is killed loses nothing that it wrote.
+/// Chunks that a folder's partial file claims to have. Each must be right, because a killed program
+/// loses nothing that it wrote.
 fn verified(folder: &Path, bytes: &[u8]) -> usize {
     let (parts, claims) = (hidden(folder, "part"), hidden(folder, "claims"));
     let ([part], [claims]) = (&parts[..], &claims[..]) else { panic!("{parts:?} {claims:?}") };
@@ -68,7 +68,7 @@ impl Scene {
         self.bob.done(&format!("wait file {NAME}"));
     }
 
-    /// Lets the download that is under way come so many bytes further.
+    /// Lets the running download get `bytes` further.
     fn move_on(&mut self, bytes: u64) {
         self.tap.allow(bytes);
         self.tap.stands();
@@ -101,10 +101,10 @@ fn s5_ten_kills_of_downloader_and_host_lose_no_verified_chunk() {
     let mut number = scene.download();
     let mut before = 0;
     for kill in 0..10u64 {
-        // The tenth kill comes before the last chunks are there.
+        // The tenth kill still comes before the last chunks have arrived.
         scene.move_on(CHUNK as u64 * 5 + kill * 7_919);
         assert!(scene.bob.saved().is_empty(), "no false completion");
-        // Who types into a pipe cannot connect again while it downloads.
+        // Through a pipe one cannot connect again during a download.
         if kill % 2 == 0 {
             scene.kill_alice();
             scene.bob.expect(json!({"event": "member_left"}));
@@ -139,7 +139,7 @@ fn what_a_kill_left_is_told_at_the_start_and_can_be_removed() {
     let told = scene.bob.expect_that("what is left", |event| {
         event["event"] == "notice" && event["text"].as_str().unwrap().contains("1 unfinished")
     });
-    // `… in <folder>: <name> (<size>); …`, though nobody is here who offers it.
+    // `… in <folder>: <name> (<size>); …`, though nobody here offers it.
     let text = told["text"].as_str().unwrap();
     assert!(text.contains(&format!(": {NAME} (")), "{text}");
     scene.bob.refused("cancel 0123456789", "no_such_offer");
@@ -163,7 +163,7 @@ fn cancelling_what_is_not_under_way_removes_its_partial_file() {
     });
     assert_eq!(fs::read_dir(scene.bob.folder()).unwrap().count(), 0);
     scene.bob.refused(&format!("cancel {NAME}"), "no_such_offer");
-    // It can be had again, from the beginning.
+    // It can be fetched again, from the beginning.
     let number = scene.download();
     scene.tap.allow(u64::MAX);
     scene.bob.ended_well(number);

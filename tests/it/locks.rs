@@ -1,4 +1,4 @@
-//! Locked rooms: who gets in, who does not, and what a change of the password means.
+//! Locked rooms: who gets in, who does not, and what changing the password does.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -10,7 +10,7 @@ use crate::common::{Options, Peer, has_joined, join, relay, room};
 
 const SECRET: &str = "three blue teapots";
 
-/// Connects with a password; the room is known to be locked or asks for it.
+/// Connects with a password, which is asked for.
 fn join_with(newcomer: &mut Peer, member: &mut Peer, password: &str) {
     let number = newcomer.say(&format!("connect {}", member.address));
     newcomer.expect(json!({"event": "password_required", "address": member.address}));
@@ -43,7 +43,7 @@ fn a_locked_room_opens_for_its_password_alone() {
     eve.done("members");
     assert_eq!(eve.expect(json!({"event": "members"}))["list"].as_array().unwrap().len(), 1);
 
-    // Any member admits, and one of the password's first lines decides.
+    // Any member admits, and the next line is the password.
     let mut carol = Peer::start("carol");
     join_with(&mut carol, &mut bob, SECRET);
     carol.expect(json!({"event": "joined", "locked": true}));
@@ -52,7 +52,7 @@ fn a_locked_room_opens_for_its_password_alone() {
     carol.done("thank you for the password");
     alice.hears("thank you for the password");
 
-    // Who asks for a locked room is asked for the password first.
+    // With `locked` the password is asked for before connecting.
     let mut dave = Peer::start("dave");
     let (host, port) = carol.address.rsplit_once(':').unwrap();
     let line = format!("connect {host} {port} locked");
@@ -86,7 +86,7 @@ fn without_a_password_nobody_gets_in() {
     let mut eve = Peer::start("eve");
     let number = eve.say(&format!("connect {}", alice.address));
     eve.say("short");
-    // Either complaint names what is wrong; the line after it is a command again.
+    // The complaint names what is wrong; the line after it is a command again.
     eve.expect_that("a complaint", |event| {
         event["event"] == "error" && event["code"] == "password_too_short"
     });
@@ -133,7 +133,7 @@ fn a_password_changes_and_only_who_is_above_opens_again() {
 
     carol.done("wait members 2");
     bob.expect(json!({"event": "member_joined", "member": {"name": "carol"}}));
-    // Alice closed it: neither who came by password nor who changed that stands above her.
+    // Alice closed it: members who came by password, or changed it, are not above her.
     for peer in [&mut carol, &mut bob] {
         let text = peer.refused("unlock", "not_above");
         assert!(text.contains("alice"), "{text}");
@@ -150,13 +150,13 @@ fn a_password_changes_and_only_who_is_above_opens_again() {
     alice.hears("the door is open");
 }
 
-/// Whose room it is is said at the first link, at both ends.
+/// The first link tells both ends whose room it is.
 #[test]
 fn a_room_names_its_founder() {
     let [alice, bob] = room(["alice", "bob"]);
     let mut carol = Peer::start("carol");
     carol.done(&format!("connect {}", bob.address));
-    // What it is called she hears right after that.
+    // The founder's name follows right after that.
     carol.expect(json!({"event": "joined", "founder": {"id": alice.id}}));
     for peer in [&alice, &bob] {
         let founder = json!({"event": "joined", "founder": {"id": alice.id}});
@@ -164,7 +164,7 @@ fn a_room_names_its_founder() {
     }
 }
 
-/// Only who dials moves: a room is nobody's who is dialled.
+/// Only the dialer moves: being dialled makes nobody change rooms.
 #[test]
 fn only_a_dialer_moves() {
     let [mut alice, bob] = room(["alice", "bob"]);
@@ -175,7 +175,7 @@ fn only_a_dialer_moves() {
     carol.expect(json!({"event": "joined", "founder": {"id": alice.id}}));
 }
 
-/// A closing without a password: those present stay, and nobody else comes but by invitation.
+/// A room closed without a password: those present stay, and others come in only by invitation.
 #[test]
 fn a_room_without_a_password_is_for_members() {
     let [mut alice, mut bob] = room(["alice", "bob"]);
@@ -203,7 +203,7 @@ fn the_command_password_asks_and_refuses_short_ones() {
     alice.expect(json!({"event": "room_locked", "by": {"name": "alice"}}));
     let mut bob = Peer::start("bob");
     join_with(&mut bob, &mut alice, SECRET);
-    // The same letters, composed otherwise (NFC), are the same password.
+    // The same letters composed differently are the same password (NFC).
     alice.done("password \"cafe\u{301} au lait\"");
     bob.expect(json!({"event": "room_locked"}));
     let mut carol = Peer::start("carol");
@@ -233,14 +233,14 @@ fn a_locked_room_stays_where_it_is() {
     let mut alice = Peer::start("alice");
     alice.done(&format!("password {SECRET}"));
     let mut bob = Peer::start("bob");
-    // The locked one cannot go to the open one: it has to be visited.
+    // The peer in the locked room cannot go to the open one: the other has to come.
     alice.refused(&format!("connect {}", bob.address), "in_a_room");
     join_with(&mut bob, &mut alice, SECRET);
     bob.done("here I am");
     alice.hears("here I am");
 }
 
-/// Whoever was present when the room was closed is a member from then on, and types nothing again.
+/// Those present when the room was closed are members from then on, and need not type it again.
 #[test]
 fn who_missed_changes_comes_back_with_nothing_typed_and_keeps_the_history() {
     let [mut alice, mut bob, mut carol] = room(["alice", "bob", "carol"]);
@@ -285,7 +285,7 @@ fn of_two_changes_at_once_one_holds_for_all() {
     let second = bob.say("password of bob, the second");
     alice.ended_well(first);
     bob.ended_well(second);
-    // Links keep the order: what is said now comes after the changes.
+    // Links keep the order: messages sent now arrive after the changes.
     for (speaker, listener) in [(0, 1), (1, 0), (0, 1)] {
         let both = [&mut alice, &mut bob];
         let text = format!("turn of {speaker} for {listener}");
@@ -316,7 +316,7 @@ fn of_two_changes_at_once_one_holds_for_all() {
 fn guessing_is_slowed_down() {
     let [mut alice, bob] = locked_room();
     let mut eve = Peer::start("eve");
-    // From 127.0.0.1 itself guesses are not counted by address.
+    // Guesses from 127.0.0.1 itself are not counted by address.
     let (elsewhere, address) = (Ipv4Addr::new(127, 0, 0, 66), alice.address.parse().unwrap());
     let via = relay(elsewhere, address, |_, mut from, mut into| {
         drop(io::copy(&mut from, &mut into));
@@ -331,7 +331,7 @@ fn guessing_is_slowed_down() {
     eve.say("guess number 5");
     let text = eve.failed(number, "too_many_attempts");
     assert!(text.contains("wait"), "{text}");
-    // Others are not made to wait for her.
+    // Others do not have to wait because of her.
     let mut carol = Peer::start("carol");
     join_with(&mut carol, &mut alice, SECRET);
     drop(bob);

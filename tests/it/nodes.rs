@@ -1,5 +1,5 @@
-//! Whole nodes in this process: what a program cannot show from outside, and limits too long to
-//! wait for.
+//! Whole nodes in this process: what a program cannot show from outside, and limits that take too
+//! long to reach.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ impl Someone {
         }
     }
 
-    /// How many bytes came over the network for the download that ends next.
+    /// How many bytes the next download to finish fetched over the network.
     fn fetched(&mut self) -> u64 {
         let finished = self.hears(|notice| matches!(notice, Notice::DownloadFinished { .. }));
         let Notice::DownloadFinished { bytes_fetched, .. } = &*finished else { unreachable!() };
@@ -81,7 +81,7 @@ impl Someone {
     }
 }
 
-/// How the command of a face ended that it waits for.
+/// The result of the command that this face waits for.
 fn reply(face: &Face) -> Result<(), Failure> {
     match face.answers.recv_timeout(DEADLINE).unwrap() {
         Answer::Reply { result, .. } => result,
@@ -109,7 +109,7 @@ fn a_cancelled_download_keeps_what_is_verified() {
     bob.wait(Wait::File("large.img".into()));
     bob.give(download("large.img"));
     bob.hears(|notice| matches!(notice, Notice::DownloadProgress { bytes_done: 1.., .. }));
-    // Another face of the same node may cancel it, as a page can what the terminal began.
+    // Another face of the same node may cancel it, as a page can cancel what the terminal began.
     let page = bob.node.handle().face(FaceRights::PAGE);
     let cancel = Command::Cancel { wanted: "large.img".into() };
     bob.node.handle().command(page.id, 1, cancel).unwrap();
@@ -183,7 +183,7 @@ fn a_full_room_says_so() {
 
 #[test]
 fn a_node_that_ends_leaves_no_thread_behind() {
-    // Threads are counted per process, and other tests have some.
+    // Threads are counted per process, and other tests have threads too.
     alone("nodes::every_thread_is_joined", &["env"]);
 }
 
@@ -194,7 +194,7 @@ fn every_thread_is_joined() {
         return;
     }
     assert_eq!(klatch::thread::live(), 0);
-    // Who waited for the dial or for the download would wait so long.
+    // If ending waited for the dial or the download, it would take this long.
     let limits = Limits {
         handshake_deadline_ms: 60_000,
         down_bytes_per_s: Some(1_000_000),
@@ -203,7 +203,7 @@ fn every_thread_is_joined() {
     let (mut alice, mut bob) = (Someone::new("alice"), Someone::with("bob", limits));
     bob.connect(&alice);
     let folder = Folder::new();
-    // In the middle of it all: a download that runs, a dial that nobody answers.
+    // In the middle of everything: a running download, and a dial that nobody answers.
     alice.offer(&sparse(&folder, 64 << 20));
     bob.wait(Wait::File("large.img".into()));
     bob.give(download("large.img"));

@@ -13,19 +13,19 @@ fn launch<'a>(name: &str, args: impl IntoIterator<Item = &'a str>) -> Peer {
     Options::new(name).args(args).launch()
 }
 
-/// Waits until klatch tells this, as a notice or on stderr of a person.
+/// Waits until klatch says this, in a notice or on stderr.
 fn told(peer: &mut Peer, part: &str) {
     peer.expect_that(part, |event| event["text"].as_str().is_some_and(|text| text.contains(part)));
 }
 
-/// A one-shot as people start it, with what it was given on stdin; its code, stdout and stderr.
+/// A one-shot as people start it, with this on stdin; its exit code, stdout and stderr.
 fn plain(folder: &Path, args: &[&str], stdin: &str) -> (i32, String, String) {
     let mut command = Program::command();
     command.args(["--ephemeral", "--listen", "127.0.0.1:0", "--name", "once"]).args(args);
     command.current_dir(folder).stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // It may not want any of it.
+    // It may not read any of it.
     let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), stdin.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -39,7 +39,7 @@ fn send_ends_when_those_who_were_here_have_it() {
     let mut ana = Peer::start("ana");
     let mut desk = launch("desk", ["send", &file, "--to", &ana.address]);
     told(&mut desk, "waiting for ana to fetch a.txt");
-    // Whoever comes later and only talks keeps nobody waiting.
+    // A peer that comes later and only talks keeps nobody waiting.
     let mut idle = Peer::start("idle");
     join(&mut idle, &mut ana);
     idle.done("wait file a.txt");
@@ -89,12 +89,12 @@ fn with_stay_send_and_get_go_on_serving() {
     first.expect(json!({"event": "download_finished"}));
     let mut second = launch("second", ["get", invitation]);
     assert_eq!(second.ended(), 0);
-    // Its work is done: anything that ends it now ends it well.
+    // Its work is done: a signal ends it with success.
     desk.program.signal(Signal::TERM);
     assert_eq!(desk.ended(), 0);
     let third = first.expect(json!({"event": "listening"}))["addresses"][0].clone();
     let mut third = launch("third", ["get", "a.txt", "--from", third.as_str().unwrap()]);
-    // The room is closed, and the reader let nobody in.
+    // The room is closed, and a reader lets nobody in.
     assert_eq!(third.ended(), 1);
     first.program.signal(Signal::INT);
     assert_eq!(first.ended(), 0);
@@ -103,7 +103,7 @@ fn with_stay_send_and_get_go_on_serving() {
 #[test]
 fn what_is_refused_is_tried_again() {
     let folder = Folder::new();
-    // Nobody is there yet.
+    // Nobody listens there yet.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let place = format!("127.0.0.1:{port}");
     let mut reader = launch("reader", ["get", "--from", &place]);
@@ -116,7 +116,7 @@ fn what_is_refused_is_tried_again() {
     ana.done(&format!("send {}", folder.file("a.txt", b"all")));
     assert_eq!(reader.ended(), 0);
     assert!(same(&reader.folder().join("a.txt"), b"all"));
-    // The room is full.
+    // Now the room is full.
     let mut guest = Peer::start("guest");
     join(&mut guest, &mut ana);
     let mut crier = launch("crier", ["say", "at last", "--to", &ana.address]);
@@ -125,7 +125,7 @@ fn what_is_refused_is_tried_again() {
     assert_eq!(crier.ended(), 0);
     ana.hears("at last");
     ana.quit();
-    // What cannot change is not tried again.
+    // What cannot change is not retried.
     let mut lost = launch("lost", ["say", "hello", "--to", "127.0.0.256"]);
     assert_eq!(lost.program.end(), 2);
 }
@@ -197,7 +197,7 @@ fn a_single_file_keeps_its_name_where_that_is_free() {
     };
     assert_eq!(get(&["a.txt"]).0, 0);
     assert!(same(&out.path("a.txt"), b"first"));
-    // Nothing is replaced.
+    // No file is replaced.
     out.file("a.txt", b"mine");
     assert_eq!(get(&["a.txt"]).0, 0);
     assert!(same(&out.path("a.txt"), b"mine"));
@@ -205,7 +205,7 @@ fn a_single_file_keeps_its_name_where_that_is_free() {
     let (code, said, errors) = get(&["a.*", "--skip-existing"]);
     assert_eq!((code, said.as_str()), (0, ""));
     assert!(errors.contains("a.txt already exists: skipped"), "{errors}");
-    // Elsewhere, under another name, and into a pipe.
+    // In another place, under another name, and into a pipe.
     assert_eq!(get(&["a.txt", "--output", "other name"]).0, 0);
     assert!(same(&out.path("other name"), b"first"));
     let (code, _, errors) = get(&["a.txt", "--output", "other name"]);
@@ -221,7 +221,7 @@ fn a_single_file_keeps_its_name_where_that_is_free() {
 fn what_a_glob_fits_is_saved_under_the_name_that_it_fits() {
     let folder = Folder::new();
     let mut ana = Peer::start("ana");
-    // Of equal bytes each name is an offer of its own, and a name may look like a glob.
+    // Each name is an offer of its own, even with equal bytes, and a name may look like a glob.
     for (name, bytes) in [("autorun.py", "bytes"), ("report.pdf", "bytes"), ("*.pdf", "more")] {
         folder.file(name, bytes.as_bytes());
         ana.done(&format!("send {}", folder.path(name).display()));
@@ -366,7 +366,7 @@ fn who_brings_a_password_file_sends_nothing_to_an_open_room() {
         desk.expect(json!({"event": "error", "code": "room_not_locked"}));
     }
     assert!(ana.all(json!({"event": "member_joined"})).is_empty());
-    // Alone it closes nothing, and says so.
+    // Alone it does not close the room, and says so.
     let options = Options::new("cora").args(["--password-file", &secret]);
     let mut cora = options.launch();
     told(&mut cora, "--lock closes it");
@@ -374,8 +374,8 @@ fn who_brings_a_password_file_sends_nothing_to_an_open_room() {
     ana.quit();
 }
 
-/// What a script says counts although nobody reads what klatch says: a pipe that was closed, and a
-/// disk that is full.
+/// A script's messages are sent even if klatch's output goes nowhere: into a closed pipe, or to a
+/// full disk.
 #[test]
 fn output_that_cannot_be_written_is_an_error_and_what_was_to_be_said_is_said() {
     let mut ana = Peer::start("ana");

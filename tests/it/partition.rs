@@ -1,9 +1,8 @@
-//! A room whose halves are cut apart, and what becomes of it when they find each other again.
+//! A room whose halves are cut off from each other, and what happens when they meet again.
 //!
-//! Members teach each other their addresses, so nothing but a network that really is cut keeps
-//! them apart: two network namespaces and the cable between them. They are made in a user
-//! namespace, so that no rights are needed where the system lets everybody make one, and nothing
-//! of it outlives the test.
+//! Members tell each other their addresses, so only a real cut keeps them apart: two network
+//! namespaces and a cable between them. They are made in a user namespace, so that they need no
+//! rights where the system lets everybody make one, and nothing outlives the test.
 
 use std::process::Command;
 
@@ -12,11 +11,11 @@ use serde_json::json;
 use crate::common::{Options, Peer, alone, is_alone, join};
 
 const OWN_NETWORK: [&str; 5] = ["unshare", "--user", "--map-root-user", "--net", "--mount"];
-/// Peers live at addresses that do not go away with the cable.
+/// The peers' addresses do not go away with the cable.
 const LEFT: &str = "10.77.1.1";
 const RIGHT: &str = "10.77.2.1";
 
-/// Whether this computer lets us make networks of our own.
+/// Whether this computer lets us create networks.
 fn can_part() -> bool {
     let check = "mount -t tmpfs none /run && ip netns add x && ip netns exec x true";
     let can =
@@ -83,7 +82,7 @@ fn start(name: &str, side: &str, home: &str) -> Peer {
         .start()
 }
 
-/// Two on each side of a cable that can be cut.
+/// Two peers on each side of a cable that can be cut.
 fn four() -> [Peer; 4] {
     lay_cable();
     let places = [("alice", "left", LEFT), ("bob", "left", LEFT), ("carol", "right", RIGHT)];
@@ -110,7 +109,7 @@ fn cut_and_heal() {
     }
 
     cut();
-    // Some speak before they know, some after.
+    // Some speak before they notice the cut, some after.
     alice.done("alice, in the cut");
     carol.done("carol, in the cut");
     bob.hears("alice, in the cut");
@@ -151,8 +150,8 @@ fn cut_and_heal() {
     assert_eq!(orders[0].len(), all.len());
 }
 
-/// Closed before the cut, each half changes the password, and one removes somebody of the other.
-/// When they meet, nobody is lost but the removed, and one password opens the room.
+/// The room was closed before the cut. Each half changes the password, and one removes a member of
+/// the other. When they meet, only the removed is lost, and one password opens the room.
 #[test]
 #[ignore = "in a network of its own, by the test above"]
 fn halves_change_the_password() {
@@ -202,7 +201,7 @@ fn halves_change_the_password() {
             peer.hears(&format!("{name} is here"));
         }
     }
-    // The founder's, who knew of the removal, is in force at all of them.
+    // The founder's password, set with the removal known, is in force for all of them.
     let mut erin = start("erin", "right", RIGHT);
     for member in [&alice, &carol] {
         for wrong in ["of all four", "of the right half", "of the left half"] {
@@ -220,7 +219,7 @@ fn halves_change_the_password() {
     }
 }
 
-/// Every message of a peer in the room's order, heard to the end.
+/// Every message of a peer in the room's order, after all have arrived.
 fn order(peer: &mut Peer) -> Vec<(String, String)> {
     peer.quit();
     let said = peer.all(json!({"event": "message"}));
@@ -231,8 +230,8 @@ fn order(peer: &mut Peer) -> Vec<(String, String)> {
     said
 }
 
-/// Three computers on one cable without a router: nobody has more than link-local addresses. Who
-/// names no zone is understood, third members find each other, and all do again after an outage.
+/// Three computers on one cable without a router: there are only link-local addresses. An address
+/// without a zone works, third members find each other, and all relink after an outage.
 #[test]
 #[ignore = "in a network of its own, by the test above"]
 fn on_one_cable() {
@@ -294,7 +293,7 @@ fn on_one_cable() {
     linked(&mut peers);
 }
 
-/// What routes of one's own forbid or drop is told as that, and not by its number.
+/// If the system's own routes forbid or drop packets, the error says so, and not by number.
 #[test]
 #[ignore = "in a network of its own, by the test above"]
 fn forbidden_ways() {

@@ -2,11 +2,11 @@
 
 use crate::common::{Folder, Program, content};
 
-/// The session as it must look, everybody's stdout and stderr, with what differs from run to run
+/// What the session must look like: everybody's stdout and stderr, with what varies between runs
 /// masked.
 const GOLDEN: &str = include_str!("people.txt");
 
-/// A program that speaks to people, through a pipe.
+/// A program with output for people, on a pipe.
 fn person(name: &str, folder: &Folder) -> Program {
     let args = ["--ui", "terminal", "--ephemeral", "--listen", "127.0.0.1:0", "--name", name];
     let mut command = Program::command();
@@ -84,15 +84,15 @@ fn a_session_reads_as_it_should() {
         session += &format!("== stderr of {}\n{}", program.name, program.stderr);
     }
     let session = masked(&session, &folder);
-    assert!(session == GOLDEN, "the session reads otherwise now; if it should:\n{session}");
+    assert!(session == GOLDEN, "the session differs; if it should:\n{session}");
 }
 
-/// The session without what no two runs have in common.
+/// The session without what varies between runs.
 fn masked(session: &str, folder: &Folder) -> String {
     let folder = folder.path("").display().to_string();
     let mut masked = String::new();
     for line in session.replace(&folder, "FOLDER/").lines() {
-        // How often progress is told depends on how busy the computer is.
+        // How often progress is shown depends on how busy the computer is.
         let words: Vec<&str> = line.split(' ').collect();
         if line.contains(" %, ") || line.starts_with("* reading ") {
             continue;
@@ -125,7 +125,7 @@ fn masked(session: &str, folder: &Folder) -> String {
     masked
 }
 
-/// A row of `members`: when it was linked, how fast it is and who it is differ.
+/// A row of `members` without what varies: the time of the link, its speed and the fingerprint.
 fn member_row(words: &[&str]) -> Option<String> {
     let is_hex = |word: &&&str| word.len() == 4 && word.bytes().all(|b| b.is_ascii_hexdigit());
     if words.iter().filter(is_hex).count() != 4 {
@@ -138,7 +138,7 @@ fn member_row(words: &[&str]) -> Option<String> {
     Some(row.trim_end_matches(" under").to_owned() + " FINGERPRINT\n")
 }
 
-/// A fetched file is fast or slow.
+/// How fast a file is fetched varies.
 fn without_speed(mut words: Vec<&str>) -> Vec<&str> {
     if let Some(at) = words.iter().position(|word| word.ends_with("/s")) {
         words.drain(at - 1..=at);
@@ -149,7 +149,7 @@ fn without_speed(mut words: Vec<&str>) -> Vec<&str> {
     words
 }
 
-/// A saved file without the time in its name.
+/// The path of a saved file without the time in its name.
 fn stampless(path: &str) -> String {
     match path.split_at_checked("FOLDER/2026-11-22_14-05-33_".len()) {
         Some((stamped, name)) if stamped.ends_with('_') => format!("FOLDER/STAMP_{name}"),

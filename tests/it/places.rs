@@ -1,4 +1,4 @@
-//! Places that klatch may not use: folders, disks, ports.
+//! Places that klatch cannot use: folders, disks, ports.
 
 use std::fs;
 use std::net::TcpListener;
@@ -29,7 +29,7 @@ fn kept(name: &str, dir: &str) -> Options {
     Options::bare(name).args(["--ui", "terminal", "--listen", "127.0.0.1:0", "--data-dir", dir])
 }
 
-/// It does not start, for this reason.
+/// It does not start, and gives this reason.
 fn refused(options: Options, code: &str) -> String {
     let mut peer = options.launch();
     assert_eq!(peer.ended(), 3);
@@ -47,7 +47,7 @@ fn a_chosen_data_directory_serves_one_program() {
     let mut first = kept("ana", &dir).start();
     let text = refused(kept("bob", &dir), "data_dir_in_use");
     assert!(text.contains(&dir), "{text}");
-    // The same when the environment chooses.
+    // The same when the environment names the directory.
     let by_environment = Options::bare("bob")
         .args(["--ui", "terminal", "--listen", "127.0.0.1:0"])
         .env("KLATCH_DATA_DIR", home.path());
@@ -104,7 +104,7 @@ fn downloads_need_a_folder_that_can_be_written() {
     let missing = folder.path("no such folder").display().to_string();
     let mut places = vec![(missing.clone(), "io_error")];
     if root() {
-        // No permission is denied to root, but here nobody makes files.
+        // Permissions do not stop root, but nobody can make files here.
         places.push(("/proc".to_owned(), "io_error"));
     } else {
         fs::create_dir(folder.path("closed")).unwrap();
@@ -133,7 +133,7 @@ fn downloads_need_a_folder_that_can_be_written() {
     }
 }
 
-/// Names on a disk are bytes, and not all are text.
+/// Names on a disk are bytes, and some are not text.
 #[test]
 fn paths_that_are_no_text_work_on_the_command_line() {
     use std::os::unix::ffi::OsStrExt;

@@ -1,4 +1,4 @@
-//! `/remove`, `/steward`, `/ignore`, `verify`: what people do about each other.
+//! `/remove`, `/steward`, `/ignore`, `verify`: what members decide about each other.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::inviting::{invite, join_by, row};
 
 const SECRET: &str = "three blue teapots";
 
-/// Enters by password.
+/// Enters with a password.
 pub(crate) fn enter(newcomer: &mut Peer, member: &mut Peer, password: &str) {
     let number = newcomer.say(&format!("connect {}", member.address));
     newcomer.expect(json!({"event": "password_required"}));
@@ -18,7 +18,7 @@ pub(crate) fn enter(newcomer: &mut Peer, member: &mut Peer, password: &str) {
     member.expect_that("the newcomer here", |event| has_joined(event, id));
 }
 
-/// Each with an identity that it keeps, in a room that alice closed.
+/// Peers that keep their identities, in a room that alice closed.
 fn closed_room<const N: usize>(names: [&str; N]) -> (Peer, [Peer; N]) {
     let mut alice = Peer::start("alice");
     alice.done(&format!("password {SECRET}"));
@@ -40,8 +40,8 @@ fn again(name: &str, home: tempfile::TempDir) -> Peer {
     options.at_home(home).start()
 }
 
-/// Eve knew the password. She comes back as herself, in the same run and in another, as somebody
-/// new, and by an invitation that she held.
+/// Eve knew the password. She comes back as herself, in the same run and in another, under a new
+/// identity, and by an invitation that she held.
 #[test]
 fn the_removed_is_out_whatever_she_tries() {
     let (mut alice, [mut bob, mut eve]) = closed_room(["bob", "eve"]);
@@ -57,7 +57,7 @@ fn the_removed_is_out_whatever_she_tries() {
         assert_eq!(said, "alice removed you from this room");
     }
     eve.refused("/remove bob", "not_above");
-    // In another run she is nobody there: neither her key nor what she knew opens the door.
+    // In another run she is unknown there: neither her key nor what she knew opens the door.
     let home = eve.killed();
     let mut eve = again("eve", home);
     for member in [&alice, &bob] {
@@ -65,13 +65,13 @@ fn the_removed_is_out_whatever_she_tries() {
     }
     let said = eve.refused(&format!("/join {text}"), "removed");
     assert!(said.contains("says that you were removed"), "{said}");
-    // A new password, that she finds out.
+    // Alice sets a new password, and eve finds it out.
     alice.done("password four red kettles");
     bob.expect(json!({"event": "room_locked", "by": {"name": "alice"}}));
     let number = eve.say(&format!("connect {}", bob.address));
     eve.say("four red kettles");
     eve.failed(number, "removed");
-    // As somebody new she has the old password and the invitation, which is taken back.
+    // Under a new identity she has the old password, and the invitation, which is taken back.
     alice.done("/invite off");
     alice.done("taken back");
     bob.hears("taken back");
@@ -104,13 +104,13 @@ fn one_word_takes_the_removed_in_again() {
     for peer in [&mut alice, &mut bob] {
         peer.hears("thank you");
     }
-    // And another throws her out again.
+    // And alice can remove her again.
     alice.done("/remove eve");
     eve.expect(json!({"event": "member_removed", "me_out": true}));
     eve.refused(&format!("connect {}", bob.address), "removed");
 }
 
-/// Whoever did not let somebody in, nor stands above who did, cannot remove them.
+/// A member can remove only those whom it let in, and those below them.
 #[test]
 fn who_is_not_above_removes_nobody() {
     let (mut alice, [mut bob, mut carol]) = closed_room(["bob", "carol"]);
@@ -119,7 +119,7 @@ fn who_is_not_above_removes_nobody() {
         assert!(said.contains("alice"), "{said}");
     }
     bob.refused("/remove nobody", "name_not_found");
-    // Bob's own guest is bob's, and alice's too.
+    // Bob's guest is below bob, and below alice too.
     let mut dave = Peer::start("dave");
     enter(&mut dave, &mut bob, SECRET);
     let mut erin = Peer::start("erin");
@@ -159,12 +159,12 @@ fn a_steward_removes_in_the_founders_stead() {
     alice.done("/steward bob off");
     bob.expect(json!({"event": "steward_changed", "off": true}));
     bob.refused("/remove dave", "not_above");
-    // Once more, and once more not.
+    // He becomes a steward again, and stops being one again.
     alice.done("/steward bob");
     bob.expect(json!({"event": "steward_changed", "off": false}));
     alice.done("/steward bob off");
     bob.expect(json!({"event": "steward_changed", "off": true}));
-    // What he did as a steward held while he was one; he stays a member.
+    // What he did as a steward lasts; he stays a member.
     bob.done("a member like others");
     dave.hears("a member like others");
 }
@@ -189,7 +189,7 @@ fn whom_one_ignores_is_hidden_here_only() {
     assert!(alice.all(json!({"event": "message", "text": "do you hear me?"})).is_empty());
 }
 
-/// Four words, the same on both screens, and another four the next time.
+/// Four words, the same on both screens, and four others the next time.
 #[test]
 fn both_compare_the_same_words() {
     let [mut alice, mut bob, mut carol] = room(["alice", "bob", "carol"]);
@@ -210,7 +210,7 @@ fn both_compare_the_same_words() {
     alice.expect(json!({"event": "member_verified", "member": {"id": bob.id}}));
     assert_eq!(row(&mut alice, &bob.id)["verified"], true);
     assert_ne!(row(&mut bob, &alice.id)["verified"], true);
-    // Both begin at once: each has words, and they are the same.
+    // Both begin at once: each sees words, and they are the same.
     let (a, b) = (alice.say("verify carol"), carol.say("verify alice"));
     alice.ended_well(a);
     carol.ended_well(b);
@@ -221,7 +221,7 @@ fn both_compare_the_same_words() {
     assert_eq!(last(&mut alice, &carol.id), last(&mut carol, &alice.id));
 }
 
-/// Bob slept while eve was removed: she talks with him until he hears of it, and is out then.
+/// Bob slept while eve was removed: she can talk with him until he hears of it; then she is out.
 #[test]
 fn the_removed_is_out_at_who_slept_as_soon_as_it_hears() {
     let (mut alice, [mut bob, mut eve]) = closed_room(["bob", "eve"]);
@@ -239,7 +239,7 @@ fn the_removed_is_out_at_who_slept_as_soon_as_it_hears() {
     alice.hears("awake");
 }
 
-/// By an invitation that was made for her, once more, under a new name: it is used.
+/// The invitation was made for her; under a new name she tries it again, but it is used.
 #[test]
 fn a_used_invitation_does_not_bring_the_removed_back() {
     let mut alice = Peer::start("alice");

@@ -1,4 +1,4 @@
-//! For scripts: errands, what klatch prints about itself, the scripts of docs/, and what is packed.
+//! For scripts: one-shots, what klatch prints about itself, the scripts of docs/, and packages.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -32,7 +32,7 @@ fn help_man_page_and_completions_name_what_there_is() {
         Program::run("asked", ["--ui", "terminal", "--ephemeral", "--listen", "127.0.0.1:0"]);
     talk.type_line("help");
     talk.end();
-    // A form that is too long for a line goes on in the next.
+    // A form that is too long for a line continues on the next.
     let in_program = talk.lines.join("\n").replace("\n*     |", " |");
     for command in klatch::ui::command::COMMANDS {
         assert!(plain.contains(command.form), "the man page lacks {}", command.form);
@@ -46,7 +46,7 @@ fn help_man_page_and_completions_name_what_there_is() {
     assert!(options.len() > 15, "{options:?}");
     let [bash, zsh, fish] = ["bash", "zsh", "fish"].map(|shell| printed(&["--completions", shell]));
     for option in options {
-        // Some stand in a sentence.
+        // Some appear in a sentence.
         let option = option.trim_end_matches([',', '.', ']', ';', ':']);
         assert!(plain.contains(option), "the man page lacks {option}");
         assert!(bash.contains(option), "bash lacks {option}");
@@ -88,7 +88,7 @@ fn files_are_sent_and_fetched_in_one_go() {
     let mut seed = Options::new("seed").args(["--stay"]).start();
     let mut desk = Options::new("desk").args(["send", &offers, "--to", &seed.address]).launch();
     seed.expect(json!({"event": "file_offered"}));
-    // The desk stays as long as somebody here lacks it.
+    // The desk stays until everybody here has it.
     seed.done("download two words.txt");
     assert_eq!(desk.ended(), 0);
     let told = &desk.program.stderr;
@@ -98,7 +98,7 @@ fn files_are_sent_and_fetched_in_one_go() {
         .args(["get", "two words.txt", "nothing like it", "--from", &seed.address])
         .launch();
     reader.expect(json!({"event": "download_finished"}));
-    // What nobody offers yet is waited for, and people are told so.
+    // A file that nobody offers yet is waited for, and people are told so.
     reader.expect_that("a notice", |event| {
         let text = event["text"].as_str().unwrap_or_default();
         event["event"] == "notice" && text.contains("nobody here offers nothing like it")
@@ -176,7 +176,7 @@ fn messages_from_a_pipe_reach_a_room_in_one_line_of_shell() {
     let output = Command::new("sh").args(["-c", &line]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-    // Nothing in it is a command: a log may say what it likes.
+    // None of this is a command: a log may contain anything.
     for text in ["the backup is done", "send /etc/hostname", "/quit"] {
         ana.hears(text);
     }
@@ -203,7 +203,7 @@ fn the_nightly_drop_of_the_docs_delivers() {
     assert!(same(&out.join("notes.txt"), b"notes"));
 }
 
-/// The service's own lines, with the places of this test in place of the computer's.
+/// The service's own lines, with this test's paths instead of the system's.
 #[test]
 fn the_seed_that_starts_with_the_computer_runs_as_its_unit_says() {
     const PASSWORD: &str = "four red kettles";
@@ -224,7 +224,7 @@ fn the_seed_that_starts_with_the_computer_runs_as_its_unit_says() {
     let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/klatch-seed");
     let mut service = Command::new("sh");
     service
-        // A place is one word, as it is for systemd.
+        // A path is one word, as it is for systemd.
         .args(["-c", &format!("IFS=; export {environment}; . \"$CONF\"; exec \"$SEED\" {start}")])
         .env("KLATCH_BIN", env!("CARGO_BIN_EXE_klatch"))
         .envs([("CONF", conf.as_str()), ("PASSWORD", &password), ("SEED", seed)])
@@ -251,7 +251,7 @@ fn the_seed_that_starts_with_the_computer_runs_as_its_unit_says() {
     let left: Vec<_> =
         pipes.filter(|name| name.to_string_lossy().contains("klatch-seed")).collect();
     assert!(left.is_empty(), "{left:?}");
-    // As systemd does with KillMode=mixed: the first process of the service hears it.
+    // As systemd does with KillMode=mixed: only the service's first process gets the signal.
     let first = rustix::process::Pid::from_child(&service.0);
     rustix::process::kill_process(first, rustix::process::Signal::TERM).unwrap();
     ana.expect(json!({"event": "member_left", "member": {"name": "seed"}}));
@@ -273,7 +273,6 @@ fn a_seed_that_reaches_nobody_ends_with_an_error() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("nobody answers at 127.0.0.1"));
 }
 
-/// What the packages start, with options that this klatch knows.
 #[test]
 fn the_packages_start_klatch_with_options_that_it_has() {
     let desktop = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/klatch.desktop");
@@ -293,7 +292,7 @@ fn the_packages_start_klatch_with_options_that_it_has() {
     }
     let output = Program::command().args(&first[1..]).arg("--version").output().unwrap();
     assert!(output.status.success(), "{first:?}: {output:?}");
-    // Where it is installed, as scripts/package says.
+    // Only where the tool is installed, as in scripts/package.
     if let Ok(status) = Command::new("desktop-file-validate").arg(desktop).status() {
         assert!(status.success());
     }
@@ -311,7 +310,7 @@ fn everything_in_packaging_is_packed_or_told_of() {
     }
 }
 
-/// Ends with the test, with all that it started.
+/// Ends with the test, together with everything that it started.
 struct Service(std::process::Child);
 
 impl Drop for Service {
@@ -323,7 +322,7 @@ impl Drop for Service {
     }
 }
 
-/// Several paths, quotes and globs in the room, as `klatch send` has them.
+/// Several paths, quotes and globs work in the room as they do with `klatch send`.
 #[test]
 fn a_line_offers_several_files() {
     let folder = Folder::new();
@@ -340,13 +339,13 @@ fn a_line_offers_several_files() {
     ana.done(&format!("send {} '{}'", at("a.txt"), quoted("b b.txt")));
     let names: Vec<String> = offered(&mut ana);
     assert_eq!(names, ["a.txt", "b b.txt"]);
-    // One path is tried first, whatever it looks like.
+    // The line is tried as a single path first, whatever it looks like.
     ana.done(&format!("send {}", at("e e.pdf")));
     ana.done(&format!("send {}", at("*.pdf")));
     let names: Vec<String> = offered(&mut ana);
     assert_eq!(names[2], "e e.pdf");
     assert!(names[3..].contains(&"d.pdf".to_owned()), "{names:?}");
-    // What is there is offered, and of the others it is said why not.
+    // What exists is offered, and the rest is reported with the reason.
     let some = format!("send {} {} {}", at("none"), at(""), at("c.txt"));
     let text = ana.refused(&some, "file_not_found");
     assert!(text.contains("no such file") && text.contains("folders are not"), "{text}");

@@ -1,4 +1,4 @@
-//! The question of the start, and what is said first.
+//! The question at the start, and what is printed first.
 
 use serde_json::json;
 
@@ -38,7 +38,7 @@ fn with_json_the_question_is_on_stderr() {
     let started = peer.expect(json!({"event": "started", "name": "ana", "temporary": true}));
     assert_eq!(started["version"], env!("CARGO_PKG_VERSION"));
     assert!(started["schema"].is_u64());
-    // The answer was the first line.
+    // The first line was the answer, so this is a command.
     peer.done("members");
     assert_eq!(peer.end(), 0);
     assert_eq!(peer.place(json!({"event": "started"})), 0);
@@ -69,7 +69,7 @@ fn the_login_name_is_the_nickname() {
     assert!(program.lines[0].contains("you are grace,"), "{:?}", program.lines);
 }
 
-/// As under cron.
+/// As when started by cron.
 #[test]
 fn the_login_name_is_known_without_the_environment() {
     let id = std::process::Command::new("id").arg("-un").output().unwrap();
@@ -99,7 +99,7 @@ fn two_people_on_one_machine_need_no_options() {
     let of_ana = connect_line(&mut ana);
     let mut bob = start("bob");
     bob.type_line("n");
-    // The port and the data directory are taken, and both are replaced.
+    // The port and the data directory are in use, and both are replaced.
     let of_bob = connect_line(&mut bob);
     assert_ne!(of_ana, of_bob);
     assert!(bob.lines.iter().any(|line| line.contains("temporary")), "{:?}", bob.lines);
@@ -130,7 +130,7 @@ fn the_folder_for_downloads_is_made_if_only_it_is_missing() {
     let mut program = start(&folder);
     assert_eq!(program.end(), 0);
     assert!(!program.lines.contains(&told), "it is there");
-    // A slip, or a disk that is not there: found before anything is fetched.
+    // A slip, or a missing disk, is found before anything is fetched.
     let slip = home.path().join("donwloads/of/mine");
     let file = home.path().join("file");
     std::fs::write(&file, b"").unwrap();
@@ -143,7 +143,7 @@ fn the_folder_for_downloads_is_made_if_only_it_is_missing() {
     assert!(!home.path().join("donwloads").exists());
 }
 
-/// What a script asks at once is answered after klatch said who it is.
+/// klatch first says who it is, then answers what a script asked at once.
 #[test]
 fn started_comes_before_every_answer() {
     for _ in 0..10 {

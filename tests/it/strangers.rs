@@ -1,4 +1,4 @@
-//! Connecting to what is no klatch, or to nothing.
+//! Connecting to something that is not klatch, or to nothing.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::common::{Peer, join};
 
-/// A server that treats its connections like this, until the test ends.
+/// A server that does this with its connections, until the test ends.
 fn server(treat: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -29,8 +29,8 @@ fn nobody_listens_there() {
 
 #[test]
 fn nobody_accepts_there() {
-    // Nobody takes connections here, and no more fit into the queue: what comes is lost on the
-    // way, as it is behind a firewall.
+    // Nobody accepts connections here, and no more fit into the queue: new ones get lost, as they
+    // do behind a firewall.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
     socket.listen(0).unwrap();
@@ -38,7 +38,7 @@ fn nobody_accepts_there() {
     let fill = || {
         let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         other.set_nonblocking(true).unwrap();
-        // In progress, for ever.
+        // Stays in progress for ever.
         let _ = other.connect(&addr.into());
         other
     };
@@ -63,7 +63,7 @@ fn somebody_takes_the_connection_and_says_nothing() {
     conn.read_exact(&mut first).unwrap();
     assert_eq!(&first[..6], b"KLATCH");
     alice.failed(number, "timeout");
-    // Nothing hangs on: the connection is closed.
+    // Nothing is left over: the connection is closed.
     assert!(conn.read_to_end(&mut Vec::new()).is_ok());
 }
 
@@ -101,7 +101,7 @@ fn who_knocks_without_being_klatch_disturbs_nobody() {
         [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", &[0; 999], b""]
     {
         let mut conn = TcpStream::connect(&alice.address).unwrap();
-        // It may be closed before all is written.
+        // The peer may close before all is written.
         let _ = conn.write_all(first);
     }
     let mut older = TcpStream::connect(&alice.address).unwrap();

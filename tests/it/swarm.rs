@@ -21,7 +21,7 @@ fn a_file_comes_from_everyone_who_has_it() {
     assert_eq!(finished["hosts"], 2, "{finished}");
     assert_eq!(finished["bytes_fetched"], bytes.len());
     assert!(same(finished["path"].as_str().unwrap().as_ref(), &bytes));
-    // The one who offered it goes: it stays in the room.
+    // The peer that offered it leaves; the file stays in the room.
     alice.quit();
     for peer in [&mut bob, &mut carol] {
         peer.expect(json!({"event": "member_left", "member": {"name": "alice"}}));
@@ -88,7 +88,7 @@ fn chat_goes_on_while_a_large_file_moves_in_little_memory() {
     fs::File::create(&path).unwrap().set_len(SIZE).unwrap();
     alice.done(&format!("send {}", path.display()));
     bob.done("wait file disk.img");
-    // So that it is seen to move.
+    // So slow that its progress is seen.
     bob.done("limit down 300MB/s");
     let number = bob.say("download disk.img");
     let progress = bob.expect(json!({"event": "download_progress", "hosts": 1}));
@@ -111,7 +111,7 @@ fn chat_goes_on_while_a_large_file_moves_in_little_memory() {
     }
 }
 
-/// The most memory that a process ever held, in KiB.
+/// The most memory that a process has ever held, in KiB.
 fn peak_kib(peer: &Peer) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", peer.program.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -1,4 +1,4 @@
-//! People talk: two, three, ten, late, alone, and under one name.
+//! People talk: two, three, ten, late, alone, and under the same name.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -14,7 +14,7 @@ fn two_converse() {
     assert_eq!((&heard["own"], &heard["history"]), (&json!(false), &json!(false)));
     bob.done("hello alice, how are you?");
     alice.hears("hello alice, how are you?");
-    // The very same message, told apart from no other, and placed alike at both ends.
+    // It is the same message at both ends, with the same place in the order.
     let own = alice.hears("hello bob");
     assert_eq!((&own["id"], &own["order"]), (&heard["id"], &heard["order"]));
     assert_eq!(own["own"], true);
@@ -48,7 +48,7 @@ fn three_converse_and_a_member_who_is_no_founder_admits() {
     let [mut alice, mut bob] = room(["alice", "bob"]);
     let mut carol = Peer::start("carol");
     join(&mut carol, &mut bob);
-    // The address of alice is learnt from bob, and a link is made.
+    // Carol learns alice's address from bob, and a link is made.
     for peer in [&mut alice, &mut carol] {
         peer.done("wait members 2");
     }
@@ -77,7 +77,7 @@ fn three_converse_and_a_member_who_is_no_founder_admits() {
 fn ten_in_a_room_lose_one_to_kill_9_and_nine_go_on() {
     let mut peers: Vec<Peer> = (0..10).map(|n| Peer::start(&format!("peer{n}"))).collect();
     for n in 1..peers.len() {
-        // Each is admitted by another: the room has no centre.
+        // Each is admitted by another one: the room has no centre.
         let (before, rest) = peers.split_at_mut(n);
         join(&mut rest[0], &mut before[(n - 1) / 2]);
     }
@@ -123,7 +123,7 @@ fn who_comes_late_hears_what_was_said_before() {
     alice.done(&format!("send {}", folder.file("plan.txt", b"the plan")));
     bob.expect(json!({"event": "file_offered", "file": {"name": "plan.txt"}, "history": false}));
     let mut carol = Peer::start("carol");
-    // `connect` ends when the history of the member that admits is there.
+    // `connect` ends when the admitting member's history has arrived.
     join(&mut carol, &mut bob);
     carol.done("download plan.txt");
     let offered = carol.expect(json!({"event": "file_offered", "file": {"name": "plan.txt"}}));
@@ -134,7 +134,7 @@ fn who_comes_late_hears_what_was_said_before() {
     let done = json!({"event": "command_done", "command": "connect"});
     let last = json!({"event": "message", "text": "message 299"});
     assert!(carol.place(last) < carol.place(done), "connect ended before the history was here");
-    // Both ends sort the messages alike.
+    // Both ends sort the messages the same way.
     let order = |peer: &Peer| {
         let said: Vec<_> = peer.all(json!({"event": "message"})).into_iter().cloned().collect();
         let mut said: Vec<_> =
@@ -164,7 +164,7 @@ fn what_is_said_alone_waits_and_comes_along() {
     alice.done("name alix");
     let said = alice.hears("is anybody here?");
     let mut bob = Peer::start("bob");
-    // The one who spoke alone is the one who comes.
+    // This time the peer that spoke alone is the dialer.
     join(&mut alice, &mut bob);
     bob.hears("is anybody here?");
     bob.done("wait file letter.txt");
@@ -234,7 +234,7 @@ fn names_change_and_are_told_apart() {
     bob.refused(&format!("name {}", "x".repeat(33)), "usage");
     bob.done(&format!("name {}", "ü".repeat(32)));
 
-    // Two of one name.
+    // Now two have the same name.
     bob.done("name alice");
     alice.expect(
         json!({"event": "name_changed", "member": {"id": bob.id}, "before": "ü".repeat(32)}),

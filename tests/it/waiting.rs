@@ -9,7 +9,7 @@ fn time_passes() {
     let mut alice = Peer::start("alice");
     let began = std::time::Instant::now();
     alice.done("wait 0.3");
-    // The clock of a room counts whole milliseconds.
+    // The room's clock counts whole milliseconds.
     assert!(began.elapsed().as_millis() >= 298, "it waited for {:?}", began.elapsed());
     alice.done("wait 0");
 }
@@ -20,7 +20,7 @@ fn members_are_counted_without_oneself() {
     alice.done("wait members 0");
     let text = alice.refused("wait members 1 within 0.1", "wait_timeout");
     assert!(text.contains("0 of 1"), "{text}");
-    // Waiting begins before they come, and ends when they are there.
+    // The wait begins before they come, and ends when they are there.
     let number = alice.say("wait members 2");
     let mut bob = Peer::start("bob");
     let mut carol = Peer::start("carol");
@@ -44,13 +44,13 @@ fn each_message_satisfies_one_wait() {
     alice.done("ready, says alice");
     bob.done("ready, says bob");
     alice.hears("ready, says bob");
-    // What was said before counts; one's own words do not.
+    // Earlier messages count; one's own do not.
     alice.done("wait message ready");
     alice.refused("wait message ready within 0.1", "wait_timeout");
     let number = alice.say("wait message ready");
     bob.done("ready again");
     alice.ended_well(number);
-    // Each looks from after the one that satisfied the last.
+    // Each wait searches only after the message that satisfied the one before.
     for text in ["first", "second", "third"] {
         bob.done(text);
     }
@@ -59,7 +59,7 @@ fn each_message_satisfies_one_wait() {
     bob.done("two words, \"quoted\"");
     alice.done("wait message \"two words, \"quoted\"\"");
     bob.done("done within 5");
-    // Inside quotes it is no time.
+    // Inside quotes it is not a time.
     alice.done("wait message \"done within 5\" within 20");
     let text = alice.refused("wait message never said within 0.1", "wait_timeout");
     assert!(text.contains("never said"), "{text}");
@@ -85,7 +85,7 @@ fn files_and_downloads_are_waited_for() {
     alice.done(&format!("send {}", folder.file("to come.txt", b"here")));
     bob.ended_well(number);
     bob.done("wait file \"to come.txt\"");
-    // One's own offer is not what one waits for.
+    // A wait is not satisfied by one's own offer.
     alice.refused("wait file to come.txt within 0.1", "wait_timeout");
     bob.done("download to come.txt");
     bob.done("wait downloads within 1");

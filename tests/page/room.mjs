@@ -1,8 +1,8 @@
-/** A room as the page's tests begin it. */
+/** A room as the page's tests start with it. */
 
 export const ANA = { id: "aa".repeat(32), name: "ana" };
 
-/** What the page is told first, in a room with nobody else and nothing in it. */
+/** What the page is told first, in an empty room with nobody else. */
 export function snapshot(fields = {}) {
   return {
     event: "snapshot",

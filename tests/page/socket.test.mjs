@@ -105,7 +105,7 @@ test("questions of a command go to the person, and the command waits on", async 
   const [, first, second] = sockets[0].sent;
   sockets[0].say({ event: "confirm", line: first.line, question: "keep dora?" });
   sockets[0].say({ event: "password_required", line: first.line, address: "" });
-  // Of another room: whoever connects asks for it.
+  // It leads to another room, which asks for a password.
   sockets[0].say({ event: "password_required", line: second.line, address: "x:1" });
   assert.deepEqual(
     notices.slice(1).map(({ event, address }) => [event, address]),

@@ -245,7 +245,7 @@ test("what is shared here is not fetched from others who offer it", () => {
   assert.deepEqual(phases(state), ["held", "held"]);
   const first = inRoom([offer(2, ANA), offer(1)]);
   assert.deepEqual(phases(first), ["held", "held"]);
-  // An own offer that an earlier run made, shared again: klatch tells that it is here.
+  // An own offer from an earlier run, shared again: klatch reports that it is here.
   const restored = { ...offer(2, ANA), history: true };
   const served = inRoom([offer(1), restored, hosts(false), hosts(true)]);
   assert.deepEqual(phases(served), ["held", "held"]);

@@ -148,7 +148,7 @@ test("the window moves, stays small, and never loses its place", () => {
     assert.equal(shown.end, length);
     assert.ok(shown.end - shown.start <= range.MOST);
   }
-  // The old half of the log was dropped: what was at the top stands further up, or nowhere.
+  // The older half of the log was dropped: what was at the top is further up now, or gone.
   assert.deepEqual(range.moved({ start: 4880, end: 5000 }, 3001, true, 2880), {
     start: 2880,
     end: 3001,

@@ -153,7 +153,7 @@ test("an own offer of an earlier run is not here, and what that run began to fet
   assert.ok(!stakes(state).some((text) => /downloaded from you/.test(text)));
   const served = reduce(state, { event: "hosts", file: file(1), hosts: 1, held: true, kept: 0 });
   assert.equal(served.files[entry(1)].phase, "held");
-  // Where the history comes after the list, the list is told again.
+  // If the history comes after the list, the list is sent again.
   const told = inRoom([
     { ...offer(1, ANA, true), history: true },
     { event: "hosts", file: file(1), hosts: 0, held: false, kept: 0 },
@@ -227,7 +227,7 @@ test("a card holds every offer of its drop, and nothing is lost beside it", () =
   const drop = (count, from = 1) => Array.from({ length: count }, (_, i) => offer(from + i));
   for (const count of [1, 2, 3, 4, 5, 300, 301, 302]) {
     const { entries } = inRoom([...drop(count), offer(900, EVE)]);
-    // The line of what was not seen yet may cut a drop anywhere.
+    // The line above unseen entries may divide a drop anywhere.
     for (const cut of [null, 0, 1, 2, count - 4, count - 3, count - 2, count - 1]) {
       const after = entries[cut]?.key ?? null;
       const made = units(entries, after, units(entries, null));

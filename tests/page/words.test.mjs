@@ -1,4 +1,4 @@
-/** What a text in the box `Message` is. */
+/** What a text in the box `Message` is taken for. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -14,13 +14,13 @@ use crate::world::{Shown, WALL_MS, World};
 const PARENTS_WAIT_MS: i64 = 3_000;
 
 impl World {
-    /// Nodes whose program runs.
+    /// Nodes whose programs are running.
     pub fn running(&self) -> Vec<usize> {
         (0..self.nodes.len()).filter(|node| self.nodes[*node].router.is_some()).collect()
     }
 
-    /// Whether an entry is as old as one that no longer waits for those of other chains
-    /// (PROTOCOL.md, 8.1): then it may be shown before them.
+    /// Whether an entry is so old that it no longer waits for those of other chains (PROTOCOL.md,
+    /// 8.1): then it may be shown before them.
     pub fn may_have_waited(&self, entry: &SignedEntry) -> bool {
         let author = self.nodes.iter().find(|node| node.id == entry.body.chain.author);
         let skew_ms = author.map_or(0, |node| node.skew_ms);
@@ -28,13 +28,13 @@ impl World {
         age_ms >= PARENTS_WAIT_MS
     }
 
-    /// Whether a link between two machines can come about.
+    /// Whether two machines can link.
     pub fn can_link(&self, a: usize, b: usize) -> bool {
         !self.is_cut(a, b) && (!self.no_dial.contains(&(a, b)) || !self.no_dial.contains(&(b, a)))
     }
 
-    /// Nodes that are in one room and hang together by links, the largest group first. Whoever is
-    /// hostile joins nobody, for it tells each what it likes: it is of the first group that it is
+    /// Nodes of one room that are connected through links, the largest group first. A hostile node
+    /// connects nobody, since it tells each what it likes: it counts to the first group that it is
     /// linked with.
     pub fn groups(&mut self) -> Vec<Vec<usize>> {
         let ids: BTreeMap<MemberId, usize> =
@@ -74,7 +74,7 @@ impl World {
         groups
     }
 
-    /// Those who are honest agree on the register, and so on members and password (P4).
+    /// Honest nodes agree on the register, and so on members and password (P4).
     pub fn check_agreement(&mut self, nodes: &[usize]) {
         let honest: Vec<usize> =
             nodes.iter().copied().filter(|n| !self.truth.hostile.contains(&self.id(*n))).collect();
@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    /// Checks every promise of a room whose members are these.
+    /// Checks every promise that a room makes to these members.
     pub fn check_room(&mut self, members: &[usize]) {
         let ids: BTreeMap<MemberId, usize> = members.iter().map(|n| (self.id(*n), *n)).collect();
         let first = *members.first().unwrap();
@@ -112,7 +112,7 @@ impl World {
             .iter()
             .map(|n| (*n, self.inspect(*n).links.into_iter().map(|(member, _)| member).collect()))
             .collect();
-        // Whoever is hostile may be linked with others who are apart, and tell that they are here.
+        // A hostile node may link with nodes that are apart, and report them as present.
         let hostile = links.iter().filter(|(n, _)| self.truth.hostile.contains(&self.id(**n)));
         let apart: BTreeSet<MemberId> = hostile
             .flat_map(|(_, links)| links)
@@ -128,7 +128,7 @@ impl World {
                 "{name} and {} hold different numbers of entries",
                 self.nodes[first].name
             );
-            assert_eq!(inspection.entries, entries, "{name} holds others or orders otherwise");
+            assert_eq!(inspection.entries, entries, "{name} holds others, or in another order");
             self.check_texts(node, first, &texts);
             let present: BTreeSet<_> =
                 inspection.present.iter().copied().filter(|id| !apart.contains(id)).collect();
@@ -140,7 +140,7 @@ impl World {
                 "{name} counts the wrong members as present"
             );
             self.check_links(node, members, &ids, &apart);
-            // A receipt comes over one member between the two at most.
+            // A receipt passes through at most one member between the two.
             let near = |holder: &MemberId| {
                 let mut between =
                     links.iter().filter(|(n, _)| links[&node].contains(&self.id(**n)));
@@ -175,7 +175,7 @@ impl World {
             lacks.is_empty() && alone.is_empty(),
             "{name} lacks {lacks:?} of {first} and has {alone:?} alone"
         );
-        assert_eq!(mine, texts, "{name} orders messages otherwise than {first}");
+        assert_eq!(mine, texts, "{name} and {first} order messages differently");
     }
 
     fn check_links(
@@ -228,7 +228,7 @@ impl World {
         }
     }
 
-    /// Every command was answered; downloads may wait only while nobody has the file.
+    /// Every command was answered; downloads may still wait only if nobody has the file.
     fn check_commands(&self, node: usize, members: &[usize]) {
         let n = &self.nodes[node];
         for line in n.pending.keys().filter(|line| !n.replies.contains_key(*line)) {

@@ -1,14 +1,14 @@
-//! How soon two are linked, whoever dials, and who can delay it.
+//! How soon two peers are linked, whichever dials, and who can delay it.
 
 use klatch::router::notice::{Code, Notice};
 
 use crate::locks::locked;
 use crate::world::World;
 
-/// A round trip varies by so much.
+/// How much round trips vary.
 const JITTER_MS: u64 = 6;
 
-/// From the channel to the link, at the slower end, of the link between two.
+/// How long the link took from the channel on, at the slower end.
 fn took_ms(world: &mut World, a: usize, b: usize) -> u64 {
     let conn = world.link(a, b).unwrap();
     let (pipe, _) = world.end_of(a, conn).unwrap();
@@ -63,7 +63,7 @@ fn two_members_who_dial_each_other_at_once_are_linked_within_three_round_trips()
                 assert_eq!(world.finish(alice, line), Ok(()));
                 world.run(5_000);
             }
-            // Both see it end at once, and dial again after a moment.
+            // Both see it end at once, and redial after a moment.
             world.reset(alice, bob);
             let why = format!("latency {latency}, seed {seed}");
             let linked = |world: &mut World| {
@@ -80,7 +80,7 @@ fn a_handshake_that_hangs_delays_nobody() {
     let (mut world, [alice, bob, carol, eve]) = World::of(1, ["alice", "bob", "carol", "eve"]);
     world.join(bob, alice);
     world.run(1_000);
-    // Eve says Hello with carol's run, and then nothing, again and again.
+    // Eve says Hello with carol's run id, then nothing, again and again.
     world.nodes[eve].hangs = true;
     world.nodes[eve].poses_as = Some(world.nodes[carol].run_id);
     for to in [alice, bob] {
@@ -97,7 +97,7 @@ fn a_handshake_that_hangs_delays_nobody() {
     world.check_room(&[alice, bob, carol]);
 }
 
-/// A fresh one that is dialled by somebody who hangs still goes where its person wants.
+/// A peer in no room, dialled by somebody who hangs, can still go where it wants.
 #[test]
 fn whoever_is_dialled_by_a_stranger_goes_where_it_likes() {
     let (mut world, [alice, bob, eve]) = World::of(2, ["alice", "bob", "eve"]);
@@ -128,14 +128,14 @@ fn by_password_and_by_invitation_it_takes_four_round_trips() {
         let took = took_ms(&mut world, dave, alice);
         assert!(took <= 8 * (latency + JITTER_MS), "by invitation {took} ms at {latency}");
         world.run(5_000);
-        // It is used up.
+        // The invitation is used up.
         let erin = world.add("erin");
         let line = world.enter(erin, &link);
         assert_eq!(world.finish(erin, line), Err(Code::InvitationUsed));
     }
 }
 
-/// Two guests with one invitation for one, at one member at once.
+/// Two guests come at once to one member, with one invitation for one.
 #[test]
 fn an_invitation_for_one_lets_in_one_of_two_who_come_at_once() {
     for delay in (0..400).step_by(20) {
@@ -152,7 +152,7 @@ fn an_invitation_for_one_lets_in_one_of_two_who_come_at_once() {
     }
 }
 
-/// Three connections of one pair at once: one of them is the link, at both ends.
+/// Three connections of one pair at once: one of them becomes the link, at both ends.
 #[test]
 fn whoever_dials_twice_while_it_is_dialled_has_one_link() {
     for seed in 0..60 {

@@ -1,4 +1,4 @@
-//! A node's virtual disk: which chunks of which file lie on it, with a number for their content.
+//! A node's virtual disk: which chunks of which file it holds, with a number for their content.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,7 +17,7 @@ pub struct Stored {
     pub size: u64,
     /// Content of each chunk; `None`: not here.
     pub chunks: Vec<Option<u64>>,
-    /// The list of chunk hashes is here.
+    /// Whether the list of chunk hashes is here.
     pub list: bool,
 }
 
@@ -30,15 +30,15 @@ pub struct Disk {
     pub local: BTreeMap<String, (u64, u64)>,
     /// Places of finished downloads.
     pub saved: BTreeMap<String, FileId>,
-    /// Serve wrong bytes.
+    /// Whether wrong bytes are served.
     pub lies: bool,
-    /// There is no room, or the device fails.
+    /// There is no space, or the device fails.
     pub broken: Option<Code>,
-    /// The same when a file gets its name.
+    /// The same, when a file gets its final name.
     pub broken_at_the_end: Option<Code>,
-    /// Threads of this run: files served whole, and open partial files by their turn.
+    /// What this run's threads have: files served whole, and open partial files by turn.
     pub serving: BTreeSet<FileId>,
-    /// Files that were served and may be again.
+    /// Files that were served before and may be served again.
     pub parked: BTreeSet<FileId>,
     /// Files that were changed since they were offered.
     pub changed: BTreeSet<FileId>,
@@ -46,20 +46,20 @@ pub struct Disk {
     pub open: BTreeMap<FileId, u64>,
     /// Finished hash jobs.
     pub jobs: BTreeMap<u64, FileId>,
-    /// What members asked for and need no more.
+    /// Chunks that members asked for and no longer need.
     pub cancelled: BTreeSet<(MemberId, FileId, u32)>,
     /// What was sent to whom.
     pub sent: BTreeMap<FileId, Sent>,
 }
 
-/// What a chunk of a file holds.
+/// The content of a file's chunk.
 pub fn content(file: &FileId, chunk: u32) -> u64 {
     let head = file.0.iter().take(8).fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
     head ^ u64::from(chunk).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl Disk {
-    /// The program ends: what lies on the disk stays, what threads did ends.
+    /// The program ends: what is on the disk stays, the threads' work ends.
     pub fn crash(&mut self) {
         self.serving.clear();
         self.parked.clear();
@@ -69,7 +69,7 @@ impl Disk {
         self.cancelled.clear();
     }
 
-    /// Hashes what lies at a path.
+    /// Hashes the file at a path.
     pub fn hash(&mut self, job: u64, path: &Path) -> Option<Hashed> {
         let path = path.to_str()?;
         let (size, seed) = *self.local.get(path)?;
@@ -91,12 +91,12 @@ impl Disk {
         self.broken.map_or(Ok(()), |code| Err(failed(code)))
     }
 
-    /// Whether a file can get its name.
+    /// Whether a file can get its final name.
     pub fn finishable(&self) -> Result<(), DiskError> {
         self.broken_at_the_end.map_or(Ok(()), |code| Err(failed(code)))
     }
 
-    /// Removes what is not open of the files whose id begins so; says how much.
+    /// Removes what is not open of the files whose ids begin so; returns how much.
     pub fn remove_part(&mut self, prefix: &str) -> Option<u64> {
         let serving = self.serving.clone();
         let open = self.open.clone();
@@ -123,7 +123,7 @@ impl Disk {
         if stored.list { PartState::Verified(held(stored)) } else { PartState::NeedsList }
     }
 
-    /// What is sent when a host is asked for a chunk; `None`: it does not have it or serve it.
+    /// What is sent when a host is asked for a chunk; `None`: it lacks or does not serve it.
     pub fn chunk(&self, file: &FileId, chunk: u32) -> Option<u64> {
         if !self.serving.contains(file) && !self.open.contains_key(file) {
             return None;
@@ -132,7 +132,7 @@ impl Disk {
         Some(if self.lies { !held } else { held })
     }
 
-    /// What a host sends of those that a member wants.
+    /// Which of the chunks that a member wants a host sends.
     pub fn pick(&mut self, file: &FileId, member: MemberId, of: &Bitmap) -> Picked {
         let held: Vec<_> = of.iter().map(|chunk| self.chunk(file, chunk).is_some()).collect();
         let held: BTreeSet<u32> =
@@ -141,7 +141,7 @@ impl Disk {
         sent.pick(member, of, |chunk| held.contains(&chunk))
     }
 
-    /// Whether the list of chunk hashes can be had here.
+    /// Whether the list of chunk hashes is available here.
     pub fn list(&self, file: &FileId) -> bool {
         (self.serving.contains(file) || self.open.contains_key(file))
             && self.files.get(file).is_some_and(|stored| stored.list)
@@ -152,7 +152,7 @@ impl Disk {
         self.files.get(file).map(held)
     }
 
-    /// Whether every chunk is here and right.
+    /// Whether every chunk is here and correct.
     pub fn exact(&self, file: &FileId) -> bool {
         self.files.get(file).is_some_and(|stored| {
             (0u32..).zip(&stored.chunks).all(|(i, c)| *c == Some(content(file, i)))

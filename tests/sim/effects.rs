@@ -73,7 +73,7 @@ impl World {
             }
             Effect::Forget => self.nodes[node].view = View::default(),
             Effect::Stop { exit_code } => {
-                // The shell closes what is left; what was queued is still sent.
+                // The shell closes what remains; what was queued is still sent.
                 self.nodes[node].exit_code = Some(exit_code);
                 self.nodes[node].router = None;
                 self.nodes[node].disk.crash();

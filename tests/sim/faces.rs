@@ -47,7 +47,7 @@ fn a_face_waits_for_what_it_offered_and_takes_back_no_more_than_that() {
     let (mut world, [alice, bob]) = room(171);
     send(&mut world, alice, FaceId::TERMINAL, "of the person");
     send(&mut world, alice, FACE, "of the face");
-    // The person's stands already: it is the person's still.
+    // The person has offered this already, and it stays the person's.
     let again = Command::Send { paths: vec!["of the person".into()] };
     let line = give(&mut world, alice, FaceId(8), again);
     assert_eq!(world.finish(alice, line), Ok(()));
@@ -61,14 +61,14 @@ fn a_face_waits_for_what_it_offered_and_takes_back_no_more_than_that() {
     }
     world.run(1_000);
     assert_eq!(withdrawn(&world, bob), ["of the face"]);
-    // Who waits for what is withdrawn waits in vain.
+    // A wait for what is withdrawn fails.
     send(&mut world, alice, FACE, "of the face again");
     let waits = give(&mut world, alice, FACE, wait);
     let cancel = Command::Cancel { wanted: "of the face again".into() };
     let line = world.command(alice, cancel);
     assert_eq!(world.finish(alice, line), Ok(()));
     assert_eq!(world.finish(alice, waits), Err(Code::Cancelled));
-    // What is to stay does.
+    // An offer that is to be kept is kept.
     send(&mut world, alice, FACE, "to stay");
     give(&mut world, alice, FACE, Command::EndFace { keep_offers: true });
     world.run(1_000);
@@ -91,7 +91,7 @@ fn an_offer_that_two_faces_made_goes_with_the_last_of_them() {
     give(&mut world, alice, others, end());
     world.run(1_000);
     assert_eq!(withdrawn(&world, bob), ["of both"]);
-    // A new version of what the person offered is the person's as well.
+    // A new version of what the person offered belongs to the person, too.
     world.nodes[alice].disk.local.insert("to stay".into(), (SIZE, 99));
     let line = give(&mut world, alice, FACE, Command::Send { paths: vec!["to stay".into()] });
     assert_eq!(world.finish(alice, line), Ok(()));
@@ -116,7 +116,7 @@ fn what_was_passed_on_counts_as_fetched() {
     let line = give(&mut world, bob, FACE, pass("a.bin"));
     assert_eq!(world.finish(bob, line), Ok(()));
     assert_eq!(world.finish(alice, waits), Ok(()));
-    // Also for whoever asks only afterwards, over another link.
+    // Also for somebody who asks only later, over another link.
     world.cut(alice, bob);
     world.run(1_000);
     world.heal_all();
@@ -136,7 +136,7 @@ fn what_two_faces_want_in_two_places_is_fetched_once_and_copied() {
         assert_eq!(world.finish(bob, line), Ok(()));
     }
     assert_eq!(fetched(&world, bob).len(), 2);
-    // And what is here already as well.
+    // And for what is here already.
     let line = fetch(&mut world, bob, FACE, "a.bin", "/a third place");
     assert_eq!(world.finish(bob, line), Ok(()));
     assert_eq!(fetched(&world, bob).len(), 3);

@@ -29,12 +29,12 @@ fn chunks(world: &World, node: usize) -> u64 {
     files.map(|file| file.chunks.iter().flatten().count() as u64).sum()
 }
 
-/// Lets time pass until a node has so many chunks.
+/// Runs until a node has this many chunks.
 fn run_until_chunks(world: &mut World, node: usize, count: u64) {
     assert!(world.run_until(120_000, |world| chunks(world, node) >= count), "{count} chunks");
 }
 
-/// Most that one member may have in flight: each request a chunk.
+/// The most that one member may have in flight: a chunk for each request.
 fn in_flight_bytes(world: &World, node: usize) -> u64 {
     world.nodes[node].limits.unanswered_requests as u64 * CHUNK
 }
@@ -118,7 +118,7 @@ fn s7_a_command_of_a_pipe_waits_for_the_disk_for_a_minute() {
     }
 }
 
-/// Nor does the end of stdin wait for ever for a download that was begun before it.
+/// The end of stdin does not wait for ever either, for a download begun before it.
 #[test]
 fn s7_the_end_of_stdin_waits_for_the_disk_for_a_minute() {
     let (mut world, _, others) = room(6, 1, SIZE);
@@ -135,7 +135,7 @@ fn s7_the_end_of_stdin_waits_for_the_disk_for_a_minute() {
     assert_eq!(world.nodes[bob].exit_code, Some(1));
 }
 
-/// S5: all hosts vanish when so many chunks are there, and one returns, perhaps after minutes.
+/// S5: all hosts vanish at a given number of chunks, and one returns, perhaps after minutes.
 #[test]
 fn s5_all_hosts_vanish_at_100_points_and_one_returns() {
     for point in 0..100 {
@@ -193,7 +193,7 @@ fn a_second_cancel_removes_what_the_first_one_kept() {
     assert_eq!(world.finish(bob, line), Err(Code::Cancelled));
     assert!(chunks(&world, bob) >= 40);
     world.run(1_000);
-    // The host is gone, and with it the file, but its name is still known.
+    // The host is gone, and the file with it, but its name is still known.
     world.crash(host, false);
     world.run(10_000);
     assert_eq!(cancel(&mut world, "film.mkv"), Ok(()));
@@ -204,8 +204,8 @@ fn a_second_cancel_removes_what_the_first_one_kept() {
     assert_eq!(cancel(&mut world, "0123456789"), Err(Code::NoSuchOffer));
 }
 
-/// S2: time and bytes of a download from two hosts, with or without somebody who says all the
-/// time that it has everything, and has nothing.
+/// S2: time and bytes of a download from two hosts, with or without a member that claims all the
+/// time to have everything, and has nothing.
 #[test]
 fn s2_a_liar_about_its_chunks_costs_half_of_the_time_at_most() {
     let mut took = [0, 0];
@@ -247,7 +247,7 @@ fn only_who_has_all_of_a_file_is_told_before_it_leaves() {
     };
     assert!(!quits(&mut world, host), "it is told first");
     assert!(world.remarks(host).iter().any(|text| text.contains("only you have all of film.mkv")));
-    assert!(quits(&mut world, host), "said twice, it means it");
+    assert!(quits(&mut world, host), "said twice, it is meant");
     assert!(quits(&mut world, bob), "he has a part only");
 }
 

@@ -29,11 +29,11 @@ fn a_member_that_floods_takes_nothing_from_the_others() {
     }
 }
 
-/// Four who talk, and eve.
+/// Four members who talk, and eve.
 fn play(seed: u64) {
     let (mut world, people) = World::of(seed, ["alice", "bob", "carol", "dave"]);
     let eve = world.add("eve");
-    // What waits too long for what it refers to is shown before that.
+    // An entry that waits too long for what it refers to is shown before it.
     world.strict = false;
     let [alice, others @ ..] = people;
     for other in others {
@@ -88,13 +88,13 @@ fn missing<'a>(said: &'a BTreeSet<String>, heard: &[String]) -> Vec<&'a String> 
     said.iter().filter(|text| !heard.contains(text)).take(5).collect()
 }
 
-/// What eve says, with keys that are hers.
+/// What eve says, with the keys that she has.
 struct Flood {
     me: Identity,
     room: RoomId,
     /// How she is present.
     presence: Presence,
-    /// A chain that she continues.
+    /// A chain that she extends.
     chain: Chain,
     seq: u64,
     prev: Option<EntryId>,
@@ -142,12 +142,12 @@ impl Flood {
         match kind {
             0 => self.goes_on(Kind::Text(format!("noise {}", self.number).as_str().into())),
             1 => self.entry(Chain { nonce: LogNonce(bytes(rng)), ..self.chain }, 1, Vec::new()),
-            // Two of the same number: a fork.
+            // Two entries with the same number: a fork.
             2 => {
                 let nonce = LogNonce([(self.number / 2) as u8; 8]);
                 self.entry(Chain { nonce, ..self.chain }, 1, Vec::new())
             }
-            // They wait for what never comes.
+            // These wait for what never comes.
             3 => {
                 let parent = EntryRef { chain: self.chain, seq: 1 << 40, id: EntryId(bytes(rng)) };
                 let chain = Chain { nonce: LogNonce(bytes(rng)), ..self.chain };

@@ -1,8 +1,8 @@
 //! The shell's handshake threads: what both ends say until each knows the other, record by record
-//! as `net/plan.rs` does, so that round trips count.
+//! as in `net/plan.rs`, so that round trips count.
 //!
-//! A node is who it is, and what it says of itself stands for a signature of its own; records and
-//! invitations are real and verified by whoever reads them.
+//! A node is what it says it is: a claim of its own counts as signed. Records and invitations are
+//! real, and verified by each reader.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use klatch::router::signed::{Claim, SignedInvitation, SignedRecord, room_hint};
 use crate::pipe::{End, Parcel};
 use crate::world::{Happening, World};
 
-/// Records in a chain at most.
+/// Most records in a chain.
 const CHAIN_MAX: usize = 64;
 
 /// A record of the handshake, as far as it matters here.
@@ -30,11 +30,11 @@ pub enum Step {
     Unknown,
     Chain(Vec<Arc<SignedRecord>>),
     Newcomer(MemberId),
-    /// OPAQUE's three messages; the second names the data that the answerer has.
+    /// OPAQUE's three messages; the second names the password data that the answerer has.
     First,
     Second(Digest32),
     Third,
-    /// Stands for a MAC under the find key: who has the key knows it again.
+    /// Stands for a MAC under the find key: those who have the key recognise it.
     Find(FindKey),
     Found(FindKey),
     /// A guest, and the key of the invitation that signed for it.
@@ -47,12 +47,12 @@ pub enum Step {
 /// What a handshaking thread waits for.
 #[derive(Debug, Clone, Default)]
 pub enum Turn {
-    /// Its router's plan.
+    /// The plan of its router.
     #[default]
     Plan,
-    /// The peer shows itself; whether our chain was shown.
+    /// The peer shows its identity; whether our chain was shown.
     Identity(bool),
-    /// The router looks the peer up; whether its chain was shown.
+    /// The router looks the peer up; whether the peer's chain was shown.
     Judge(MemberId, bool),
     Chain(MemberId),
     /// The peer looks us up; whether our chain was shown.
@@ -62,7 +62,7 @@ pub enum Turn {
     Newcomer,
     Find,
     Guest(Findable),
-    /// The router says whether a newcomer may be let in.
+    /// The router decides whether a newcomer may be let in.
     Newcomers(MemberId, Option<Findable>),
     Same(MemberId, Option<Findable>),
     Claim(MemberId, Findable),
@@ -74,7 +74,7 @@ pub enum Turn {
     Host(Home),
     Invitation(MemberId, Home),
     HostsChain(MemberId, Home, Option<Arc<SignedInvitation>>),
-    /// The router says whether it enters.
+    /// The router decides whether it enters.
     Welcome(MemberId, Home, Option<Arc<SignedInvitation>>),
     /// Each knows the other.
     Done,
@@ -94,7 +94,7 @@ impl Turn {
     }
 }
 
-/// Whether the longer deadline holds.
+/// Whether the longer deadline applies.
 pub fn is_slow(plan: &Plan) -> bool {
     match plan {
         Plan::Admit { entrance, .. } => matches!(entrance, Entrance::Password(_)),
@@ -150,13 +150,13 @@ impl World {
         self.pipes[pipe].ends[end].turn = turn;
     }
 
-    /// Something came before the peer was known: the thread reads it when it gets there.
+    /// Something came before the peer was known: the thread reads it when it gets that far.
     pub(crate) fn heard(&mut self, pipe: usize, end: usize, parcel: Parcel) {
         self.pipes[pipe].ends[end].heard.push_back(parcel);
         self.shake(pipe, end);
     }
 
-    /// Goes on with a handshake as far as it can.
+    /// Continues a handshake as far as possible.
     fn shake(&mut self, pipe: usize, end: usize) {
         loop {
             let this = &mut self.pipes[pipe].ends[end];
@@ -357,7 +357,7 @@ impl World {
         }
     }
 
-    /// The router judged whom the peer showed itself to be.
+    /// The router judged the identity that the peer showed.
     pub(crate) fn judged(&mut self, node: usize, conn: ConnId, known: bool) {
         let Some((pipe, end)) = self.end_of(node, conn) else { return };
         let turn = std::mem::take(&mut self.pipes[pipe].ends[end].turn);
@@ -447,7 +447,7 @@ impl World {
         self.feed(node, Event::Identified { conn, member, outcome });
     }
 
-    // How it ends before that.
+    // How a handshake ends early.
 
     fn refuses(&mut self, pipe: usize, end: usize, why: Why) {
         let refusal = Refusal::of(why);

@@ -1,5 +1,5 @@
-//! Members that do what they like: whatever their keys can sign, sent to whom they like, and what
-//! others signed, held back or sent again. Their programs are honest otherwise.
+//! Members that do what they like: they sign whatever their keys can, send it to anybody, and
+//! withhold or replay what others signed. Otherwise their programs are honest.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use klatch::router::signed::{Claim, Invitation, SignedInvitation, SignedRecord};
 use crate::secrets::password_data;
 use crate::world::World;
 
-/// Somebody hostile, and all that it can lay its hands on.
+/// A hostile node, and all that it can get.
 pub struct Hostile<'a> {
     rng: &'a mut Rng,
     me: Identity,
     id: MemberId,
     room: RoomId,
     people: Vec<MemberId>,
-    /// Every record of the room, whoever was shown it.
+    /// Every record of the room, no matter who was shown it.
     records: Vec<Arc<SignedRecord>>,
-    /// All tickets, its own, and those below it.
+    /// All tickets, its own, and those below its own.
     seats: Vec<RecordId>,
     own: Vec<RecordId>,
     below: Vec<RecordId>,
@@ -35,7 +35,7 @@ pub struct Hostile<'a> {
 }
 
 impl<'a> Hostile<'a> {
-    /// What a node could do, if it is in somebody else's room.
+    /// What a node could do, if it is in a room that it did not found.
     pub fn at(world: &mut World, rng: &'a mut Rng, node: usize) -> Option<Self> {
         let id = world.id(node);
         let oracle = world.oracle(node);
@@ -73,7 +73,7 @@ impl<'a> Hostile<'a> {
         Self::one(self.rng, &self.people).unwrap()
     }
 
-    /// A ticket to hang something below: mostly its own or one below.
+    /// A ticket to sign something below: mostly its own or one below that.
     fn place(&mut self) -> Option<RecordId> {
         match self.rng.below(6) {
             0 => None,
@@ -131,7 +131,7 @@ impl<'a> Hostile<'a> {
         self.sign(Record::Ticket(ticket), None)
     }
 
-    /// A guest of an invitation of its own, or somebody else's guest answered once more.
+    /// A guest of its own invitation, or another member's guest answered a second time.
     fn guest(&mut self) -> Arc<SignedRecord> {
         let old: Vec<(MemberId, Claim)> = self
             .records
@@ -205,7 +205,7 @@ impl<'a> Hostile<'a> {
         self.sign(Record::Lock(lock), None)
     }
 
-    /// A record in somebody else's name, or one that was changed after it was signed.
+    /// A record in another's name, or one that was changed after signing.
     fn forgery(&mut self) -> Arc<SignedRecord> {
         let mut record = match Self::one(self.rng, &self.records) {
             Some(record) if self.rng.below(2) == 0 => (*record).clone(),
@@ -238,8 +238,8 @@ impl<'a> Hostile<'a> {
 }
 
 impl World {
-    /// A hostile node does one thing to some of those that it is linked with: the same to all, or
-    /// something else to each.
+    /// A hostile node does one thing to some of its peers: the same to all, or something different
+    /// to each.
     pub fn misbehave(&mut self, rng: &mut Rng, node: usize) {
         let links = self.inspect(node).links;
         let Some(mut hostile) = Hostile::at(self, rng, node) else { return };
@@ -278,7 +278,7 @@ impl World {
         }
     }
 
-    /// Says something although the router of the node did not.
+    /// Sends a message that the node's router did not.
     pub fn say_anyway(&mut self, node: usize, conn: klatch::router::ids::ConnId, message: Message) {
         let withholds = self.nodes[node].withholds.take();
         self.perform(node, Effect::Send { conn, message });

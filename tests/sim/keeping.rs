@@ -1,5 +1,5 @@
-//! Who stays a member through what it did not hear of, and who does not; and what somebody
-//! hostile can do to it.
+//! Who stays a member through changes that it missed, and who does not; and what a hostile member
+//! can do to it.
 
 use klatch::router::command::Command;
 use klatch::router::membership::record::{How, Lock, Record, Removal, Ticket};
@@ -26,7 +26,7 @@ fn enters(world: &mut World, node: usize, to: usize, password: &str) {
     assert_eq!(world.finish(node, line), Ok(()), "{}", world.nodes[node].name);
 }
 
-/// Ten members of whom eight are cut off while the password changes five times and one is removed.
+/// Of ten members eight are cut off while the password changes five times and one is removed.
 #[test]
 fn eight_of_ten_come_back_after_five_passwords_with_nothing_typed() {
     for seed in 0..4 {
@@ -37,7 +37,7 @@ fn eight_of_ten_come_back_after_five_passwords_with_nothing_typed() {
         let mut members = vec![alice];
         for n in 1..11 {
             let node = world.add(&format!("n{n}"));
-            // Through anybody who is in already; whoever will be removed lets nobody in.
+            // Through anybody who is in already, except the one to be removed, who lets nobody in.
             let host = members[(seed as usize + n) % members.len()];
             enters(&mut world, node, host, PASSWORDS[0]);
             if n < 10 {
@@ -89,7 +89,7 @@ fn the_removed_comes_back_through_one_who_slept_until_that_one_hears_of_it() {
         let told = |notice: &Notice| matches!(notice, Notice::MemberRemoved { me_out: true, .. });
         assert_eq!(world.count(eve, told), 1);
         world.run(300_000);
-        // Carol has not heard of it, and eve has: she goes back to an old copy of what she knew.
+        // Carol has not heard of it, but eve has: she restores an old copy of her data.
         world.start(eve);
         world.heal(eve, carol);
         enters(&mut world, eve, carol, PASSWORDS[0]);
@@ -98,7 +98,7 @@ fn the_removed_comes_back_through_one_who_slept_until_that_one_hears_of_it() {
         world.run(5_000);
         world.heal_all();
         world.run(120_000);
-        // What hangs below alice is out: eve came by carol's ticket, which hangs there.
+        // Everything below alice is out: eve came in by carol's ticket, which is there.
         assert!(world.link(carol, eve).is_none(), "carol heard of it");
         for node in [alice, bob, carol] {
             assert!(!world.counts(node, eve) && !world.counts(node, guest), "seed {seed}");
@@ -110,7 +110,7 @@ fn the_removed_comes_back_through_one_who_slept_until_that_one_hears_of_it() {
 #[test]
 fn the_removed_lose_their_guests_unless_these_are_kept() {
     let (mut world, [alice, bob, carol, dave]) = locked(5);
-    // Carol comes through bob; dave by an invitation of alice's that bob answers.
+    // Carol comes in through bob, dave by alice's invitation, which bob answers.
     enters(&mut world, carol, bob, PASSWORDS[0]);
     let link = world.invite(alice, false).unwrap();
     world.run(2_000);
@@ -184,7 +184,7 @@ fn a_guest_of_the_removed_is_not_out_of_an_open_room() {
     assert_eq!(world.texts(alice), ["still here"]);
 }
 
-/// Alice founds; mallory hangs below her, dave below mallory; bob and carol beside it.
+/// Alice founds; mallory is below her, dave below mallory; bob and carol are beside it.
 fn tree(seed: u64) -> (World, [usize; 5]) {
     let (mut world, nodes) = World::of(seed, ["alice", "bob", "mallory", "carol", "dave"]);
     let [alice, bob, mallory, carol, dave] = nodes;
@@ -249,7 +249,7 @@ fn somebody_hostile_in_the_middle_harms_nobody_above_or_beside_it() {
             let (removal, steward) = (Record::Removal(removal), Record::Ticket(steward));
             tell_all(&mut world, mallory, &[removal, steward]);
         }
-        // Another lock for each.
+        // A different lock for each.
         for (number, (_, conn)) in world.inspect(mallory).links.into_iter().enumerate() {
             let lock = Lock {
                 by,
@@ -280,7 +280,7 @@ fn somebody_hostile_in_the_middle_harms_nobody_above_or_beside_it() {
         for node in honest {
             assert!(honest.iter().all(|other| world.counts(node, *other)), "seed {seed}");
         }
-        // And alice is rid of it with one word.
+        // And alice gets rid of it with one command.
         let line = world.remove(alice, mallory, false);
         assert_eq!(world.finish(alice, line), Ok(()));
         world.run(10_000);
@@ -289,7 +289,7 @@ fn somebody_hostile_in_the_middle_harms_nobody_above_or_beside_it() {
     }
 }
 
-/// A visitor that never said a word, beside somebody hostile who closes the room.
+/// A visitor that never said a word, beside a hostile member that closes the room.
 #[test]
 fn a_closing_puts_out_no_visitor_that_came_through_somebody_else() {
     let (mut world, [alice, bob, mallory, carol]) =
@@ -321,8 +321,8 @@ fn a_closing_puts_out_no_visitor_that_came_through_somebody_else() {
     assert_eq!(world.finish(alice, line), Ok(()));
 }
 
-/// Dave was let in by everybody. Those beside him who remove him take back what they gave, no more,
-/// and hear of the ticket by which he stays.
+/// Everybody let dave in. Those beside him who remove him end only the tickets that they gave, and
+/// hear of the ticket by which he stays.
 #[test]
 fn who_is_removed_by_some_beside_stays_by_the_ticket_of_another() {
     let (mut world, [alice, bob, carol, dave]) = World::of(9, ["alice", "bob", "carol", "dave"]);
@@ -345,7 +345,7 @@ fn who_is_removed_by_some_beside_stays_by_the_ticket_of_another() {
     world.check_room(&[alice, bob, carol, dave]);
 }
 
-/// Grace let dave in as well, and hears from dave itself that carol removed it.
+/// Grace let dave in as well, and hears only from dave that carol removed him.
 #[test]
 fn who_is_removed_hears_of_it_first_and_stays_by_the_ticket_of_another() {
     let (mut world, [alice, carol, grace, dave]) =
@@ -398,7 +398,7 @@ fn a_visitor_who_speaks_is_known_through_whom_it_came() {
     world.run(2_000);
     let bobs = world.id(bob);
     assert_eq!(through(&mut world, alice, carol), Some(bobs));
-    // Alice stands above, so she may throw it out; carol may not throw out bob.
+    // Alice is above, so she may remove it; carol may not remove bob.
     let line = world.remove(carol, bob, false);
     assert_eq!(world.finish(carol, line), Err(Code::NotAbove));
     let line = world.remove(alice, carol, false);
@@ -408,7 +408,7 @@ fn a_visitor_who_speaks_is_known_through_whom_it_came() {
     world.check_room(&[alice, bob]);
 }
 
-/// That eve is a steward puts bob out, until the founder's next record, and with him his password.
+/// Eve becomes a steward, which puts bob and his password out until the founder's next record.
 #[test]
 fn a_password_outlives_that_its_author_is_out_for_a_moment() {
     for seed in 0..10 {
@@ -436,7 +436,7 @@ fn a_password_outlives_that_its_author_is_out_for_a_moment() {
     }
 }
 
-/// A steward does what the founder could; who is one no more stays a member.
+/// A steward may do what the founder may; when it is no longer one, it stays a member.
 #[test]
 fn a_steward_removes_what_hangs_beside_it() {
     let (mut world, [alice, bob, carol, dave]) = locked(8);
@@ -449,7 +449,7 @@ fn a_steward_removes_what_hangs_beside_it() {
     let line = world.steward(alice, bob, false);
     assert_eq!(world.finish(alice, line), Ok(()));
     world.run(2_000);
-    // The founder's machine is lost; bob goes on.
+    // The founder's machine is lost; bob carries on.
     world.crash(alice, true);
     world.run(60_000);
     let line = world.remove(bob, dave, false);

@@ -1,4 +1,4 @@
-//! The shell's part in files: hashing, lanes, fetching, putting in place.
+//! The shell's part in files: hashing, lanes, fetching, putting files in place.
 
 use klatch::files::merkle;
 use klatch::router::event::Want;
@@ -12,7 +12,7 @@ use crate::pipe::{End, Parcel, Request};
 use crate::world::{Happening, World};
 use klatch::router::swarm::choice::LANE_QUEUE;
 
-/// A lane on which nothing comes for so long is given up.
+/// A lane that brings nothing for this long is given up.
 const LANE_SILENT_MS: u64 = 10_000;
 
 impl World {
@@ -86,7 +86,7 @@ impl World {
                 }
             }
             Effect::FinishPart { file, turn, name, .. } => {
-                assert!(disk.exact(&file), "{} finishes {name} inexactly", self.nodes[node].name);
+                assert!(disk.exact(&file), "{} finishes a wrong {name}", self.nodes[node].name);
                 let disk = &mut self.nodes[node].disk;
                 if let Err(error) = disk.finishable() {
                     let result = Err(error);
@@ -192,7 +192,7 @@ impl World {
         }
     }
 
-    /// What was asked while another answer was under way follows it at once; else it is `away`.
+    /// A request that came during another answer follows it at once; otherwise it is `away`.
     fn serve_next(&mut self, pipe: usize, away: u64) {
         if self.pipes[pipe].queue.is_empty() {
             return self.lane_rests(pipe);
@@ -205,7 +205,7 @@ impl World {
         self.after(took, Happening::Served { pipe, serial });
     }
 
-    /// The host chooses what to send, if it was asked to.
+    /// The host chooses what to send, if the choice was left to it.
     fn pick(&mut self, pipe: usize) {
         let lane = &self.pipes[pipe];
         let Some(fetcher) = lane.fetcher else { return };
@@ -267,7 +267,7 @@ impl World {
                     stored.list = true;
                     Ok(disk.held(&file).unwrap())
                 }
-                // Or its partial file was removed meanwhile.
+                // The host has no list, or this partial file was removed meanwhile.
                 None => Err(FetchError::NotHeld),
             };
             return self.feed(to, Event::ListFetched { file, turn, conn, result });
@@ -279,7 +279,7 @@ impl World {
         };
         let member = self.id(to);
         if self.nodes[host].disk.cancelled.remove(&(member, file, chunk)) {
-            // Before it began, or broken off in the middle.
+            // It was cancelled before it began, or in the middle.
             let (bytes, error) = match self.rng.below(2) {
                 0 => (0, FetchError::Busy),
                 _ => (bytes / 2, FetchError::NotHeld),
@@ -306,7 +306,7 @@ impl World {
     }
 
     fn store(&mut self, node: usize, file: FileId, chunk: u32, sent: u64) {
-        // A partial file that was removed meanwhile takes it as well, and goes with it.
+        // A partial file removed meanwhile takes the chunk as well, and is lost with it.
         if let Some(stored) = self.nodes[node].disk.files.get_mut(&file) {
             stored.chunks[chunk as usize] = Some(sent);
         }
@@ -319,7 +319,7 @@ impl World {
         lane.serial += 1;
         let Some(fetcher) = lane.fetcher else { return };
         let End { node, conn, run, .. } = lane.ends[fetcher];
-        // What waited behind the answer that was under way is told by the end of the lane alone.
+        // Requests behind the answer in progress are told only by the end of the lane.
         let under_way = queue.front().filter(|_| self.nodes[node].run == run);
         let failed = under_way.map(|request| request.failed(conn, FetchError::Lane));
         failed.into_iter().for_each(|event| self.done(node, 0, event));

@@ -1,4 +1,4 @@
-//! Who gets linked with whom, and what is told when not.
+//! Who links with whom, and what is said if a link fails.
 
 use klatch::router::command::{Command, LeaveWhen};
 use klatch::router::event::Effect;
@@ -42,7 +42,7 @@ fn connecting_to_oneself_gives_no_link_and_says_so() {
     let (mut world, [alice]) = World::of(1, ["alice"]);
     let line = world.connect(alice, alice);
     assert_eq!(world.finish(alice, line), Err(Code::SelfConnect));
-    // Whose address an invitation names may have ended, and this one listens there now.
+    // The invitation's maker may be gone, and its own guest may listen at that address now.
     let [bob, carol] = ["bob", "carol"].map(|name| world.add(name));
     let mut link = world.invite(bob, false).unwrap();
     link.addrs = vec![(world.nodes[carol].ip, PORT).into()];

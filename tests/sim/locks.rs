@@ -9,7 +9,7 @@ const FIRST: &str = "correct horse";
 const SECOND: &str = "battery staple";
 const THIRD: &str = "open sesame!";
 
-/// Alice and bob in a room of alice's that she closed.
+/// Alice and bob in alice's room, which she closed.
 pub fn locked(seed: u64) -> (World, [usize; 4]) {
     let (mut world, nodes) = World::of(seed, ["alice", "bob", "carol", "dave"]);
     let [alice, bob, ..] = nodes;
@@ -65,7 +65,7 @@ fn a_missing_password_is_asked_for() {
     world.nodes[carol].answers.push_back(Some(FIRST));
     let line = world.connect(carol, alice);
     assert_eq!(world.finish(carol, line), Ok(()));
-    // Bob did not found the room; he admits all the same.
+    // Bob did not found the room, but he can admit.
     world.nodes[dave].answers.push_back(Some(FIRST));
     let line = world.connect_as(dave, bob, LockWish::Locked);
     assert_eq!(world.finish(dave, line), Ok(()));
@@ -113,7 +113,7 @@ fn whoever_closed_the_room_or_stands_above_opens_it_again() {
     let (mut world, [alice, bob, carol, dave]) = locked(6);
     let line = world.command(bob, Command::Unlock);
     assert_eq!(world.finish(bob, line), Err(Code::NotAbove), "alice closed it, who is above bob");
-    // Bob closes as well: alice, who is above him, opens all of it.
+    // Bob closes it as well: alice, who is above him, opens everything.
     let line = world.lock(bob, SECOND);
     assert_eq!(world.finish(bob, line), Ok(()));
     world.run(1_000);
@@ -125,7 +125,7 @@ fn whoever_closed_the_room_or_stands_above_opens_it_again() {
     world.join(carol, bob);
     world.run(5_000);
     world.check_room(&[alice, bob, carol]);
-    // Bob opens what he alone closed.
+    // Bob opens what only he closed.
     let line = world.shut_door(bob);
     assert_eq!(world.finish(bob, line), Ok(()));
     world.run(1_000);
@@ -146,7 +146,7 @@ fn passers_by_are_out_when_the_room_is_closed_and_those_present_stay() {
         world.say(node, &text);
     }
     world.run(2_000);
-    // Carol goes, and dave's machine loses its network: neither is there when alice closes.
+    // Carol leaves, and dave's machine loses its network: both are away when alice closes.
     world.command(carol, Command::Quit(LeaveWhen::Now));
     world.partition(&[alice, bob], &[dave]);
     world.run(120_000);
@@ -247,7 +247,7 @@ fn two_halves_that_close_with_different_passwords_meet_and_all_are_linked() {
         world.check_room(&[alice, bob, carol, dave]);
         assert!([alice, bob, carol, dave].iter().all(|node| world.nodes[*node].asked == 0));
         assert_eq!(world.texts(dave).len(), 3);
-        // Alice is nearer the founder: she is.
+        // Of the two, alice is nearer to the founder: she is the founder.
         assert_eq!(world.password_of(dave).as_deref(), Some(SECOND), "seed {seed}");
         let erin = world.add("erin");
         enters(&mut world, erin, dave, SECOND);
@@ -257,7 +257,7 @@ fn two_halves_that_close_with_different_passwords_meet_and_all_are_linked() {
     }
 }
 
-/// Whoever came by the password comes back after a change that it missed, with nothing typed.
+/// A member who came in by password returns after a change that it missed, without typing anything.
 #[test]
 fn a_member_who_missed_the_change_comes_back_with_nothing_typed() {
     for (seed, away_ms) in [(7, 1_000), (8, 60_000), (9, 600_000)] {
@@ -302,7 +302,7 @@ fn the_removed_cannot_lead_the_room_away() {
     let told = |notice: &Notice| matches!(notice, Notice::MemberRemoved { me_out: true, .. });
     assert_eq!(world.count(eve, told), 1, "eve reads who removed her");
     world.check_room(&[alice, bob]);
-    // Nor does she come in again by what she knows, or in another way below alice.
+    // Nor does she get in by what she knows, or by another way below alice.
     for password in [FIRST, SECOND] {
         let line = world.connect_with(eve, bob, password);
         assert_ne!(world.finish(eve, line), Ok(()));
@@ -360,7 +360,7 @@ fn a_lock_set_while_a_newcomer_is_admitted_holds_for_it() {
     }
 }
 
-/// The same for a password that ends while somebody comes by it, and for a guest.
+/// The same for a password that is replaced while somebody comes in by it.
 #[test]
 fn a_password_that_changes_while_somebody_comes_by_it_lets_nobody_in() {
     for delay in (0..1_600).step_by(25) {
@@ -377,7 +377,7 @@ fn a_password_that_changes_while_somebody_comes_by_it_lets_nobody_in() {
     }
 }
 
-/// Whoever is put out is told what to do, says nothing into the void, and hears of the pardon.
+/// Those put out are told what to do, cannot talk into the void, and hear of the pardon.
 #[test]
 fn whoever_is_out_says_nothing_and_hears_that_it_is_in_again() {
     let (mut world, [alice, bob]) = World::of(31, ["alice", "bob"]);

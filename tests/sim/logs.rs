@@ -88,7 +88,7 @@ fn two_programs_of_one_chain_are_found_out_and_everybody_agrees() {
         world.join(alice, bob);
         world.join(carol, bob);
         world.run(2_000);
-        // One key, one chain, two machines that each see one half of the room.
+        // One key, one chain, two machines that each see half of the room.
         let key = world.draw_bytes();
         let (one, two) = (world.add_with_key("eve", key), world.add_with_key("eve", key));
         let draw = world.draw();
@@ -126,7 +126,7 @@ fn two_programs_of_one_chain_are_found_out_and_everybody_agrees() {
     }
 }
 
-/// An entry of `author` that nobody honest would make.
+/// An entry of `author` that no honest program makes.
 fn forge(world: &mut World, author: usize, change: impl FnOnce(&mut EntryBody)) -> Message {
     let room = world.inspect(author).room;
     let me = Identity::from_seed(world.nodes[author].key);
@@ -176,7 +176,7 @@ fn poison_entries_hold_nobody_up() {
             assert!(load.size <= load.bound, "{load:?}");
         }
     }
-    // A newcomer gets the history past all that.
+    // A newcomer gets the history in spite of all that.
     let carol = world.add("carol");
     world.join(carol, bob);
     world.run(20_000);
@@ -285,7 +285,7 @@ fn receipts_are_believed_only_of_whom_nobody_hears_here_and_with_the_right_head(
 #[test]
 fn many_short_chains_come_page_after_page() {
     let mut world = World::new(5);
-    // So many may be of authors whom nobody is known to have let in.
+    // Allows this many chains of authors whom nobody is known to have let in.
     world.limits.chains = 16 * 1_024;
     let [alice, eve, bob] = ["alice", "eve", "bob"].map(|name| world.add(name));
     world.join(eve, alice);
@@ -308,7 +308,7 @@ fn many_short_chains_come_page_after_page() {
     assert_eq!(world.inspect(bob).entries.len(), 900);
 }
 
-/// A computer sleeps, or somebody sets its clock: what is said then bears the time of then.
+/// A computer sleeps, or its clock is set: later messages bear the new time.
 #[test]
 fn a_message_bears_the_time_that_the_wall_clock_shows_now() {
     const NIGHT_MS: i64 = 8 * 3_600 * 1_000;

@@ -49,7 +49,7 @@ fn seeds_hold() {
     let count = number("KLATCH_SIM_SEEDS").unwrap_or(SEEDS);
     let began = std::time::Instant::now();
     let (mut failing, mut events) = (Vec::new(), 0);
-    // The reasons are printed at the end, together.
+    // The failures are printed at the end, together.
     std::panic::set_hook(Box::new(|_| {}));
     for seed in first..first + count {
         match std::panic::catch_unwind(|| scenario::play(seed, false)) {

@@ -12,7 +12,7 @@ use crate::handshake::is_slow;
 use crate::pipe::{End, Parcel, Pipe, WINDOW_BYTES, size_of};
 use crate::world::{Happening, PORT, World, unreachable};
 
-/// A dial into silence ends after so long.
+/// A dial without an answer ends after this long.
 const DIAL_TIMEOUT_MS: u64 = 10_000;
 
 impl World {
@@ -35,7 +35,7 @@ impl World {
         found.filter(|_| port == PORT)
     }
 
-    /// Deals with everything but ticks and finished work.
+    /// Handles everything except ticks and finished work.
     pub(crate) fn network(&mut self, what: Happening) {
         match what {
             Happening::Dialled { node, run, conn, target, role, tries } => {
@@ -76,7 +76,7 @@ impl World {
             || self.nodes[to].asleep
             || (self.nodes[to].router.is_none() && self.nodes[to].exit_code.is_none());
         if silent {
-            // The kernel tries again until the shell's patience ends.
+            // The kernel retries until the shell gives up.
             if u64::from(tries) * 1_000 >= DIAL_TIMEOUT_MS {
                 return self.dial_fails(node, conn, Code::Timeout);
             }
@@ -219,7 +219,7 @@ impl World {
         }
     }
 
-    /// Sends something on its way, behind what is on its way already.
+    /// Sends something on its way, after what is already under way.
     pub(crate) fn post(&mut self, pipe: usize, from: usize, parcel: Parcel) {
         let [a, b] = &self.pipes[pipe].ends;
         let (a, b) = (a.node, b.node);
@@ -234,7 +234,7 @@ impl World {
         self.is_cut(from, to) || self.nodes[to].asleep
     }
 
-    /// What was held up between two machines goes on.
+    /// What was held up between two machines continues.
     pub(crate) fn release(&mut self, from: usize, to: usize) {
         let ends: Vec<_> =
             self.nodes[to].ends.values().chain(self.nodes[from].ends.values()).copied().collect();
@@ -265,7 +265,7 @@ impl World {
         let to = 1 - from;
         let End { node, conn, open, vanished, identified, .. } = self.pipes[pipe].ends[to];
         if vanished {
-            // A machine without power says nothing; one that came back knows nothing of this.
+            // A machine without power says nothing, and one that restarted knows nothing of this.
             if self.nodes[node].router.is_some() && self.pipes[pipe].ends[from].open {
                 self.pipes[pipe].ends[to].vanished = false;
                 self.post(pipe, to, Parcel::Fin);
@@ -292,7 +292,7 @@ impl World {
         }
     }
 
-    /// Something comes over a connection whose ends know each other.
+    /// Something arrives over a connection whose ends know each other.
     pub(crate) fn hears(&mut self, pipe: usize, to: usize, parcel: Parcel) {
         let End { node, conn, open, .. } = self.pipes[pipe].ends[to];
         if !open {
@@ -337,7 +337,7 @@ impl World {
         self.lane_ends(pipe);
     }
 
-    /// Ends a connection from one side; the router may hear of its own deed late.
+    /// Ends a connection from one side; the router may hear of that late.
     pub(crate) fn shut(&mut self, node: usize, conn: ConnId, last: Parcel) {
         if self.end_of(node, conn).is_none() {
             self.cancelled.insert((node, conn));
@@ -365,7 +365,7 @@ impl World {
 
     pub(crate) fn close(&mut self, node: usize, conn: ConnId) {
         let Some((pipe, end)) = self.end_of(node, conn) else {
-            // Unknown: it ended by itself, or its dial is still under way.
+            // Not found: it ended by itself, or its dial is still under way.
             self.cancelled.insert((node, conn));
             return;
         };
@@ -391,7 +391,7 @@ impl World {
         }
     }
 
-    /// The live link from one node to a member, as connection of the node.
+    /// The live link from one node to a member, as a connection of the node.
     pub fn link(&mut self, node: usize, peer: usize) -> Option<ConnId> {
         let id: MemberId = self.id(peer);
         let inspection = self.nodes[node].router.as_mut()?.inspect();

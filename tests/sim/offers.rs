@@ -1,4 +1,4 @@
-//! What is offered: equal names, equal contents, new versions, and more than anybody keeps in mind.
+//! What is offered: equal names, equal contents, new versions, and more than a node stores.
 
 use klatch::router::command::{Command, Wait};
 use klatch::router::ids::FaceId;
@@ -9,7 +9,7 @@ use crate::world::World;
 
 const SIZE: u64 = 3 << 20;
 
-/// Alice with whoever is named, all in one room.
+/// Alice and these people, all in one room.
 fn room<const N: usize>(seed: u64, names: [&str; N]) -> (World, [usize; N]) {
     let (mut world, nodes) = World::of(seed, names);
     for node in &nodes[1..] {
@@ -66,7 +66,7 @@ fn two_files_of_one_name_stand_side_by_side_and_are_named_by_their_ids() {
     for row in [first, second] {
         assert!(text.contains(&row.file.id.short()) && text.contains("alice"), "{text}");
     }
-    // By the id of a file, and by the id of an offer.
+    // By the file's id, and by the offer's id.
     for wanted in [first.file.id.short(), second.id.to_string()] {
         let line = world.download(bob, &wanted);
         assert_eq!(world.finish(bob, line), Ok(()), "{wanted}");
@@ -82,7 +82,7 @@ fn two_files_of_one_name_stand_side_by_side_and_are_named_by_their_ids() {
 #[test]
 fn a_path_that_is_offered_again_is_a_new_version_in_every_room_that_it_comes_to() {
     let (mut world, [alice, bob]) = World::of(62, ["alice", "bob"]);
-    // Said alone: entries are signed anew for the room that she enters.
+    // Said alone: entries are signed again for the room that she enters.
     offer(&mut world, alice, "plan.txt", SIZE);
     offer(&mut world, alice, "plan.txt", SIZE + 1);
     offer(&mut world, alice, "notes.txt", 9);
@@ -108,7 +108,7 @@ fn equal_contents_have_an_offer_each_and_are_served_as_long_as_one_stands() {
     offer(&mut world, alice, "report.pdf", SIZE);
     let line = world.download(bob, "report.pdf");
     assert_eq!(world.finish(bob, line), Ok(()));
-    // The same bytes under a name of his own.
+    // The same bytes under a name of bob's own.
     let bytes = world.nodes[alice].disk.local["report.pdf"];
     world.nodes[bob].disk.local.insert("final.pdf".into(), bytes);
     assert_eq!(give(&mut world, bob, Command::Send { paths: vec!["final.pdf".into()] }), Ok(()));
@@ -219,7 +219,7 @@ fn cancel_ends_hashing_and_transfers_shows_it() {
     assert!(files(&mut world, bob).is_empty());
 }
 
-/// The names of the files that a one-shot finds under a word.
+/// The names of the files that a one-shot finds for a word.
 fn meant(world: &mut World, node: usize, word: Option<&str>) -> Vec<String> {
     let what = Wait::Offer(word.map(str::to_owned));
     let before = world.nodes[node].notices.len();

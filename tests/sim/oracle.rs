@@ -1,5 +1,5 @@
-//! The rules of membership once more, written from the contract and not from the code: plain
-//! sets and recursion, for small registers. What a node holds to be so must be what this says.
+//! The rules of membership again, written from the contract and not from the code: plain sets and
+//! recursion, for small registers. Whatever a node concludes must be what this says.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,10 +10,10 @@ use klatch::router::membership::kept_id;
 use klatch::router::membership::record::{Below, How, Invited, Lock, Record, Removal};
 use klatch::router::signed::SignedRecord;
 
-/// Tickets in a row.
+/// Most tickets below each other.
 const DEEPEST: usize = 32;
 
-/// A ticket, or somebody whom a record keeps.
+/// A ticket, or a member that a record keeps.
 #[derive(Debug, Clone)]
 pub struct Seat {
     pub by: MemberId,
@@ -26,7 +26,7 @@ pub struct Seat {
     pub invited: Option<Invited>,
 }
 
-/// A register, judged.
+/// A register and what follows from it.
 #[derive(Debug)]
 pub struct Oracle {
     pub founder: MemberId,
@@ -115,7 +115,7 @@ impl Oracle {
         }
     }
 
-    /// The founder's namings, judged first and in their order.
+    /// The founder's namings of stewards, judged first and in order.
     fn name_stewards(&mut self) {
         let named = self.seats.iter().filter(|(_, seat)| seat.how == How::Steward);
         let mut named: Vec<(u32, RecordId)> = named.map(|(id, seat)| (seat.rank, *id)).collect();
@@ -126,12 +126,12 @@ impl Oracle {
                 self.stewards.push(member);
             }
         }
-        // Those judged so far are stewards' only, and what they were judged by stays.
+        // Only stewards were judged so far, and what decided that stays.
         let seats = &self.seats;
         self.lives.borrow_mut().retain(|id, _| seats[id].how == How::Steward);
     }
 
-    /// How deep a ticket is, along both that it hangs on; `None`: it waits.
+    /// How deep a ticket is, counting both tickets that it depends on; `None`: it waits for one.
     fn level(&self, id: &RecordId) -> Option<usize> {
         if let Some(level) = self.levels.borrow().get(id) {
             return *level;
@@ -171,7 +171,7 @@ impl Oracle {
         above
     }
 
-    /// The stewards that were named before this naming.
+    /// The stewards that were named before this one.
     fn stewards_before(&self, rank: u32, id: &RecordId) -> Vec<MemberId> {
         let named = |member: &MemberId| {
             let own = self.seats.iter().filter(|(_, seat)| {
@@ -235,7 +235,7 @@ impl Oracle {
         own.map(|(id, _)| *id).collect()
     }
 
-    /// Whoever can change anything about a ticket: above it or above what it rests on.
+    /// Everybody who can change anything about a ticket: above it, or above what it depends on.
     pub fn reach(&self, id: &RecordId) -> BTreeSet<MemberId> {
         let mut reach = BTreeSet::from([self.founder]);
         let (mut stack, mut entered) = (vec![*id], BTreeSet::new());
@@ -250,7 +250,7 @@ impl Oracle {
         reach
     }
 
-    /// What a lock knows: what it names, and what earlier locks of its author know.
+    /// What a lock knows of: what it names, and what its author's earlier locks know of.
     pub fn before(&self, lock: &RecordId) -> BTreeSet<RecordId> {
         let (mut seen, Some(lock)) = (BTreeSet::new(), self.locks.get(lock)) else {
             return BTreeSet::new();
@@ -287,7 +287,7 @@ impl Oracle {
         closed.iter().map(|(id, _)| **id).filter(|id| !undone(id)).collect()
     }
 
-    /// Removals that a password has to know.
+    /// Removals that a password must know of.
     fn holds(&self) -> BTreeSet<RecordId> {
         let holds = self.removals.iter().filter(|(_, removal)| {
             removal.member.is_some_and(|of| removal.kept.iter().all(|kept| kept.member != of))
@@ -313,7 +313,7 @@ impl Oracle {
         self.locks[first].password.map(|password| (*first, password))
     }
 
-    /// Whether a removal keeps somebody out: by a member, of somebody who is none.
+    /// Whether a removal keeps somebody out: it is by a member, and its target is none.
     pub fn is_removed(&self, member: &MemberId) -> bool {
         !self.members.contains(member)
             && self.removals.values().any(|removal| {

@@ -41,25 +41,25 @@ impl World {
         self.command(node, Command::Password { password, asks: false })
     }
 
-    /// Throws somebody out; `nick` is the name that the node knows it by.
+    /// Removes a member; `nick` is the name under which the node knows it.
     pub fn remove(&mut self, node: usize, who: usize, undo: bool) -> u64 {
         let nick = self.nick(who);
         self.command(node, Command::Remove { nick, undo, asks: false })
     }
 
-    /// Puts somebody above all but the founder.
+    /// Makes a member a steward.
     pub fn steward(&mut self, node: usize, who: usize, off: bool) -> u64 {
         let nick = self.nick(who);
         self.command(node, Command::Steward { nick, off })
     }
 
-    /// A member's name, with its digits if another has the same name.
+    /// A member's name, with its digits if another has the same one.
     pub fn nick(&self, who: usize) -> String {
         let digits: String = self.id(who).short().chars().take(4).collect();
         format!("{}·{digits}", self.nodes[who].called)
     }
 
-    /// The password in force, as a node knows it.
+    /// The password in force, as far as a node knows.
     pub fn password_of(&self, node: usize) -> Option<String> {
         let (_, hash) = self.nodes[node].router.as_ref()?.membership().password()?;
         self.passwords.get(&hash.0).cloned()
@@ -81,7 +81,7 @@ impl World {
         self.invitation_of(node)
     }
 
-    /// The invitation that a node made last.
+    /// The latest invitation that a node made.
     pub fn invitation_of(&self, node: usize) -> Option<InviteLink> {
         let text = self.nodes[node].notices.iter().rev().find_map(|(_, notice)| match notice {
             Notice::Invitation { text, .. } => Some(text.clone()),
@@ -95,7 +95,7 @@ impl World {
         self.command(node, Command::Join { link: link.clone() })
     }
 
-    /// Offers a file of so many bytes.
+    /// Offers a file of `size` bytes.
     pub fn send_file(&mut self, node: usize, name: &str, size: u64) -> u64 {
         let seed = self.rng.next_u64();
         self.nodes[node].disk.local.insert(name.to_owned(), (size, seed));
@@ -110,7 +110,7 @@ impl World {
         )
     }
 
-    /// Whether a command ended well; `None`: it has not ended.
+    /// Whether a command succeeded; `None`: it has not ended.
     pub fn result(&self, node: usize, line: u64) -> Option<Result<(), Code>> {
         let (_, result) = self.nodes[node].replies.get(&line)?;
         Some(result.clone().map_err(|failure| failure.code))
@@ -123,13 +123,13 @@ impl World {
         self.result(node, line).unwrap_or_else(|| panic!("line {line} of {name} never ended"))
     }
 
-    /// Connects and waits for it to end well.
+    /// Connects, and expects success.
     pub fn join(&mut self, node: usize, to: usize) {
         let line = self.connect(node, to);
         assert_eq!(self.finish(node, line), Ok(()), "{} connects", self.nodes[node].name);
     }
 
-    /// What a node holds to be so.
+    /// What a node takes to be so.
     pub fn inspect(&mut self, node: usize) -> Inspection {
         self.nodes[node].router.as_mut().unwrap().inspect()
     }
@@ -141,7 +141,7 @@ impl World {
         shown.into_iter().map(|shown| shown.text.clone()).collect()
     }
 
-    /// Links to different members.
+    /// How many different members a node is linked with.
     pub fn links(&mut self, node: usize) -> usize {
         self.inspect(node).links.len()
     }

@@ -10,7 +10,7 @@ use klatch::router::message::{Hello, Message, Refusal};
 
 use crate::handshake::{Step, Turn};
 
-/// Bytes that the network holds for one direction before the sender must wait.
+/// Bytes that the network takes in one direction before the sender must wait.
 pub const WINDOW_BYTES: usize = 256 * 1024;
 
 /// Something on the way to the other end.
@@ -43,7 +43,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The answer when nothing came.
+    /// The event if nothing came.
     pub fn failed(&self, conn: ConnId, error: FetchError) -> Event {
         let (file, turn) = (self.file, self.turn);
         match self.want {
@@ -52,7 +52,7 @@ impl Request {
         }
     }
 
-    /// What becomes of it.
+    /// The event that reports its result.
     pub fn fetched(&self, conn: ConnId, bytes: u64, result: Result<(), FetchError>) -> Event {
         let (file, turn, chunk) = (self.file, self.turn, self.chunk);
         Event::ChunkFetched(Fetched { file, turn, conn, chunk, bytes, more: bytes, result })
@@ -63,7 +63,7 @@ impl Request {
 #[derive(Debug)]
 pub struct End {
     pub node: usize,
-    /// Which run of the node's program.
+    /// The run of the node's program.
     pub run: u32,
     pub conn: ConnId,
     /// The program still has it.
@@ -71,31 +71,31 @@ pub struct End {
     /// Its machine lost power: nobody answers, not even a kernel.
     pub vanished: bool,
     pub hello: Option<(Hello, RoomId)>,
-    /// The peer's Hello, when it came before ours was said.
+    /// The peer's Hello, if it came before ours was sent.
     pub early_hello: Option<(Hello, RoomId)>,
     pub plan: Option<Plan>,
-    /// The room of whatever is signed on this connection.
+    /// The room for which everything on this connection is signed.
     pub room: RoomId,
     /// What its handshake waits for.
     pub turn: Turn,
-    /// What came and is not read yet.
+    /// What arrived and has not been read yet.
     pub heard: VecDeque<Parcel>,
-    /// The peer showed who it is.
+    /// Whether the peer has shown its identity.
     pub shown: bool,
     /// The handshake is over: each knows the other.
     pub identified: bool,
-    /// The peer was let in by a password that was not in force any more.
+    /// The peer was let in by a password that was no longer in force.
     pub stale: bool,
-    /// The longer deadline, of an exchange with a password, holds.
+    /// Whether the longer deadline applies, for an exchange with a password.
     pub patient: bool,
-    /// Handshake deadlines ended.
+    /// Whether the handshake's deadlines are over.
     pub admitted: bool,
     pub outbox: VecDeque<(Message, usize)>,
     pub outbox_bytes: usize,
     pub congested: bool,
     /// Closing: what is queued is still sent.
     pub closing: bool,
-    /// The line is busy with this end's bytes until then.
+    /// Until when the line is busy with this end's bytes.
     pub busy_until_us: u64,
     pub pump_armed: bool,
     pub in_flight_bytes: usize,
@@ -141,7 +141,7 @@ impl End {
 pub struct Pipe {
     pub role: Role,
     pub ends: [End; 2],
-    /// When its channel was up at the dialer.
+    /// When the dialer's channel was up.
     pub up_ms: Option<u64>,
     /// When each end committed it as a link.
     pub linked_ms: [Option<u64>; 2],
@@ -151,9 +151,9 @@ pub struct Pipe {
     /// Which end heard that the other is ready.
     pub ready: [bool; 2],
     pub queue: VecDeque<Request>,
-    /// Changes with each request, so that old timers are known.
+    /// Changes with each request, so that outdated timers are recognised.
     pub serial: u64,
-    /// When the request in progress would have been done but for a cut.
+    /// When the request in progress would have ended without a cut.
     pub overdue_ms: Option<u64>,
 }
 

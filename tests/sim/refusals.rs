@@ -1,11 +1,11 @@
-//! Nodes that refuse different entries: nobody's words are lost, and all order them alike.
+//! Nodes that refuse different entries: no messages are lost, and all order them the same way.
 
 use klatch::limits::Limits;
 use klatch::router::notice::Notice;
 
 use crate::world::World;
 
-/// A node that takes about 60 long texts of one member.
+/// Limits of a node that takes about 60 long texts from one member.
 fn small() -> Limits {
     Limits { log_bytes: 1024 * 1024, ..Limits::default() }
 }
@@ -35,7 +35,7 @@ fn nodes_that_refused_different_entries_show_all_honest_texts_in_one_order() {
         let long = "x".repeat(7_000);
         for number in 0..200 {
             world.say(eve, &format!("{long}{number}"));
-            // All answer what they see, alice and dave less of it.
+            // All reply to what they see, of which alice and dave see less.
             let node = [alice, bob, carol, dave][number % 4];
             world.say(node, &format!("honest {number}"));
             world.run(200);
@@ -58,7 +58,7 @@ fn nodes_that_refused_different_entries_show_all_honest_texts_in_one_order() {
             _ => false,
         };
         assert!(world.count(eve, refused) > 0, "seed {seed}");
-        // A newcomer gets all of it from those who have it, by whomever it comes in.
+        // A newcomer gets all of it from those who have it, no matter who admits it.
         let frank = world.add("frank");
         world.join(frank, alice);
         world.run(60_000);

@@ -1,4 +1,4 @@
-//! Members that leave a room and come back to it: what they offered, and what it is called then.
+//! Members that leave a room and return: what they offered, and what it is called then.
 
 use klatch::router::command::{Command, LeaveWhen};
 use klatch::router::ids::EntryId;
@@ -10,7 +10,7 @@ use crate::world::World;
 const SIZE: u64 = 3 << 20;
 const PASSWORD: &str = "a word to the wise";
 
-/// A room in which the first of them offers a file and then leaves.
+/// A room whose first member offers a file and then leaves.
 fn left(seed: u64) -> (World, [usize; 3]) {
     let (mut world, host, others) = room(seed, 2, SIZE);
     world.run(2_000);
@@ -42,7 +42,7 @@ fn an_offer_is_served_again_in_the_room_that_it_was_made_in() {
     let line = fetch(&mut world, bob);
     assert_eq!(world.finish(bob, line), Ok(()));
     assert_eq!(fetched(&world, bob)[0].0, SIZE);
-    // As often as it comes back.
+    // It works each time that it returns.
     let line = world.command(host, Command::Leave(LeaveWhen::Now));
     assert_eq!(world.finish(host, line), Ok(()));
     world.run(2_000);
@@ -70,7 +70,7 @@ fn in_another_room_or_behind_another_lock_it_is_not_served() {
     world.run(5_000);
     assert!(world.nodes[host].disk.serving.is_empty(), "others may be in the room by now");
     assert_eq!(says(&world, host, "an offer of yours from an earlier stay is not served now"), 1);
-    // Sent again it is.
+    // Sent again, it is served.
     let line = world.command(host, Command::Send { paths: vec!["film.mkv".into()] });
     assert_eq!(world.finish(host, line), Ok(()));
     let line = fetch(&mut world, bob);
@@ -113,8 +113,8 @@ fn a_file_that_changed_meanwhile_is_offered_no_more() {
     assert_eq!(world.count(bob, withdrawn), 1);
 }
 
-/// Bob's new run is behind his goodbye until he has outdone it. Carol comes meanwhile, and the two
-/// cannot dial each other.
+/// Bob's goodbye outranks his new run until that has outdone it. Carol comes in meanwhile, and the
+/// two cannot dial each other.
 #[test]
 fn a_goodbye_from_before_the_clock_was_set_back_hides_nobody() {
     let (mut world, [alice, bob, carol]) = World::of(28, ["alice", "bob", "carol"]);
@@ -144,7 +144,7 @@ fn leaving_as_the_last_host_is_asked_about_as_quitting_is() {
     assert_eq!(world.finish(host, line), Ok(()));
     assert_eq!(says(&world, host, "to leave anyway, leave again"), 1);
     assert_eq!(alone(&world), 0);
-    // In a pipe it waits until bob has the file.
+    // Through a pipe, leaving waits until bob has the file.
     let line = world.command(host, Command::Leave(LeaveWhen::Served));
     assert_eq!(world.finish(bob, download), Ok(()));
     assert_eq!(world.finish(host, line), Ok(()));
@@ -194,9 +194,9 @@ fn a_visitor_leaves_no_mark_on_the_name_that_it_took() {
         Notice::MemberLeft { member } => member.who.name.raw() == format!("bob·{theirs}"),
         _ => false,
     };
-    assert_eq!(world.count(alice, gone), 1, "who left is told apart from who stays");
+    assert_eq!(world.count(alice, gone), 1, "the one who left and the one who stays differ");
     assert_eq!(say(&mut world, bob), "bob");
-    // Whoever comes later sees who said what.
+    // Those who come later see who said what.
     let dave = world.add("dave");
     world.join(dave, alice);
     world.run(2_000);
@@ -240,7 +240,7 @@ fn people_are_told_of_wrong_passwords_and_not_of_each_in_a_storm() {
         .sum();
     assert!(told.len() <= 1 + usize::try_from(world.now_ms / 10_000).unwrap(), "{told:?}");
     assert!(tried >= 12, "each is counted: {told:?}");
-    // Who has the password is no news.
+    // Somebody who has the password is not reported.
     let before = says(&world, alice, "wrong password");
     let dave = world.add("dave");
     let line = world.connect_with(dave, alice, PASSWORD);
@@ -280,7 +280,7 @@ fn an_offer_that_was_taken_back_can_be_had_again_for_ten_seconds() {
     assert!(world.nodes[host].disk.parked.is_empty(), "nothing is laid aside for ever");
     let line = world.command(host, Command::Restore { offers: vec![offer] });
     assert_eq!(world.finish(host, line), Err(Code::NoSuchOffer));
-    // What is offered anew meanwhile is not undone by an earlier withdrawal.
+    // A new offer made meanwhile is not undone by an earlier withdrawal.
     let send = Command::Send { paths: vec!["film.mkv".into()] };
     let line = world.command(host, send.clone());
     assert_eq!(world.finish(host, line), Ok(()));

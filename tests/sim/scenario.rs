@@ -18,7 +18,7 @@ const NAMES: [&str; 20] = [
 const PASSWORDS: [&str; 4] =
     ["correct horse", "battery staple", "open sesame!", "speak friend and enter"];
 
-/// What a story may hold besides talk.
+/// What a story may contain besides talk.
 #[derive(Debug, Clone, Copy)]
 struct Mood {
     files: bool,
@@ -28,13 +28,13 @@ struct Mood {
     cuts: bool,
     crashes: bool,
     hidden: bool,
-    /// All come at once, to anybody.
+    /// All come at once, to any node.
     eager: bool,
     /// One serves wrong bytes.
     liar: bool,
     /// Members that do what they like.
     hostile: usize,
-    /// A second machine with somebody's identity.
+    /// A second machine with the same identity.
     twin: bool,
 }
 
@@ -47,11 +47,11 @@ pub struct Story {
     sent: Vec<String>,
     /// Programs to start again, and when.
     pub restarts: BTreeMap<u64, usize>,
-    /// Nodes that want to come (back) into the room, and since when their `connect` runs.
+    /// Nodes that want to come (back) into the room, and when their running `connect` began.
     outside: BTreeMap<usize, Option<u64>>,
     pub hostile: Vec<usize>,
     pub twin: Option<usize>,
-    /// Invitations that somebody was given.
+    /// Invitations that people were given.
     links: Vec<InviteLink>,
 }
 
@@ -75,12 +75,12 @@ pub fn play(seed: u64, print: bool) -> (u64, u64) {
     };
     world.latency_ms = [(1, 5), (5, 60), (1, 250)][rng.below(3) as usize];
     world.rate = [500, 10_000, 100_000][rng.below(3) as usize];
-    // People here try any password; that they have to wait then is another story.
+    // People here try any password; having to wait for that is tested elsewhere.
     world.limits.password_attempts_per_addr = usize::MAX;
     world.limits.password_attempts_per_hour = usize::MAX;
     for name in &NAMES[..people] {
         let node = world.add(name);
-        // Clocks of people's machines differ.
+        // The clocks of people's machines differ.
         world.nodes[node].skew_ms = world.rng.between(0, 20_000) as i64 - 10_000;
     }
     let mut story = Story {
@@ -180,7 +180,7 @@ impl Story {
         }
     }
 
-    /// People who are outside connect to somebody inside, again and again.
+    /// People outside keep connecting to somebody inside.
     fn come_in(&mut self) {
         for (node, line) in self.outside.clone() {
             if self.world.nodes[node].router.is_none() {
@@ -213,7 +213,7 @@ impl Story {
         }
     }
 
-    /// Comes by an invitation if there is one, or tries some password if it is asked for one.
+    /// Comes in by an invitation if there is one, or by some password if asked for one.
     fn come(&mut self, node: usize, to: usize) -> u64 {
         if !self.links.is_empty() && self.rng.below(2) == 0 {
             let link = self.links[self.rng.below(self.links.len() as u64) as usize].clone();
@@ -262,7 +262,7 @@ impl Story {
                 let key = self.world.nodes[node].key;
                 let name = self.world.nodes[node].name.clone();
                 let twin = self.world.add_with_key(&name, key);
-                // They do not see each other, or one would be refused.
+                // The two must not see each other, or one would be refused.
                 self.world.cut(node, twin);
                 self.twin = Some(twin);
                 self.outside.insert(twin, None);

@@ -1,11 +1,11 @@
-//! Password data that decode.
+//! Password data that can be decoded.
 
 use std::sync::LazyLock;
 
 use data_encoding::BASE64;
 use klatch::crypto::opaque::PasswordData;
 
-/// An OPAQUE setup that somebody drew once.
+/// An OPAQUE setup, drawn once.
 const SETUP: &str = "\
     28BcIw4MsBsJXSSoLDzibW2Ib/Tl1cIKEKpthl0Lil31Xv29sgt+daF3eRvjdTrSK+VF/yG+UaWAJVWeA34Jr5Rt\
     gkbmRjNsEUxmP6t4ugBxe4hvi3NneWvUsSrscTsP2Jjq3jE1kj/AxHO/y05eoZKg+vHRaG/7dzaaXufC/DQ=\
@@ -24,9 +24,9 @@ static PARTS: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
     (decode(SETUP), decode(REGISTRATION))
 });
 
-/// Data that differ by `drawn`. Real ones come from the system's randomness, so that no seed could
-/// be replayed, and are slow on purpose: the world knows which password opens which, and OPAQUE's
-/// seed, in front of the setup, may be anything.
+/// Password data that differ by `drawn`. Real ones need the system's randomness, so no seed could
+/// be replayed, and are slow on purpose: here the world knows which password opens which, and
+/// OPAQUE's seed, at the front of the setup, may be anything.
 pub fn password_data(drawn: [u8; 32]) -> PasswordData {
     let (mut setup, registration) = PARTS.clone();
     setup[..drawn.len()].copy_from_slice(&drawn);

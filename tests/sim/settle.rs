@@ -10,7 +10,7 @@ use crate::scenario::Story;
 use crate::world::World;
 
 impl Story {
-    /// Heals everything, brings everybody into one room, lets it be quiet, and checks.
+    /// Heals everything, brings everybody into one room, waits for quiet, and checks.
     pub fn settle(&mut self) {
         self.world.trace.remark(self.world.now_ms, "all is healed");
         if let Some(twin) = self.twin
@@ -53,12 +53,12 @@ impl Story {
         self.world.check_room(main);
     }
 
-    /// Members came back by themselves (P5): whoever the others count as a member, and who counts
-    /// them, needs no person to connect.
+    /// Members came back by themselves (P5): a node that the others count as a member, and that
+    /// counts them, needs no person to connect.
     fn check_returns(&mut self) {
         let groups = self.groups();
         let Some((main, rest)) = groups.split_first() else { return };
-        // Where to dial may be known to somebody hostile only.
+        // Perhaps only a hostile node knows where to dial.
         if !self.hostile.is_empty() {
             return;
         }
@@ -66,7 +66,7 @@ impl Story {
         for node in rest.iter().flatten().copied() {
             let mut hosts = self.hosts(main, node);
             let here = self.world.inspect(node).room;
-            // Whoever finds a member in another room does not dial it again.
+            // A node that finds a member in another room does not redial it.
             let left = |notice: &Notice| matches!(notice, Notice::Left { .. });
             let stayed = |node: &usize| {
                 self.world.nodes[*node].run == 1 && self.world.count(*node, left) == 0
@@ -75,7 +75,7 @@ impl Story {
             let there = here == room && !self.hostile.contains(&node);
             let each =
                 |host: &usize| self.world.counts(*host, node) && self.world.counts(node, *host);
-            // Where to dial may have been known only to somebody who has restarted since.
+            // Perhaps only a node that has restarted since knew where to dial.
             let heard_of =
                 |who: usize, by: usize| self.world.nodes[by].heard_of.contains(&self.world.id(who));
             let restarted = self.world.nodes.iter().any(|node| node.run > 1);
@@ -89,7 +89,7 @@ impl Story {
         }
     }
 
-    /// Groups first in which somebody honest is a member, and can let others in.
+    /// Groups, those first in which an honest node is a member and can let others in.
     fn groups(&mut self) -> Vec<Vec<usize>> {
         let mut groups = self.world.groups();
         let member = |node: &usize| {
@@ -100,14 +100,14 @@ impl Story {
         groups
     }
 
-    /// Whether somebody need not be in the room: hostile, removed, or unable to reach anybody.
+    /// Whether a node may stay out of the room: hostile, removed, or unable to reach anybody.
     fn may_be_out(&mut self, main: &[usize], node: usize) -> bool {
         let id = self.world.id(node);
         let removed = main.iter().any(|host| {
             let oracle = self.world.oracle(*host);
             oracle.removals.values().any(|removal| removal.member == Some(id))
         });
-        // Whoever founded the room withholds tickets, too.
+        // If a hostile node founded the room, it withholds tickets, too.
         let founder = self.world.oracle(main[0]).founder;
         let hostile = |node: &usize| self.world.id(*node) == founder;
         let hostile = self.hostile.contains(&node) || self.hostile.iter().any(hostile);
@@ -147,7 +147,7 @@ impl Story {
         self.world.run(45_000);
     }
 
-    /// Whoever is not where most are goes there; false when all are there who may.
+    /// Nodes that are not where most are go there; false when all who may are there.
     fn gather(&mut self) -> bool {
         let groups = self.groups();
         let Some((main, rest)) = groups.split_first() else { return false };
@@ -175,7 +175,7 @@ impl Story {
         let world = &mut self.world;
         let (home, there) = (world.inspect(host), world.inspect(node));
         if there.room == home.room && world.counts(host, node) {
-            // It is a member: nobody asks it for anything.
+            // It is a member: it is asked for nothing.
             world.nodes[node].answers.clear();
             let asked = world.nodes[node].asked;
             let line = world.connect(node, host);

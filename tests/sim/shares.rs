@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// Keys of the hostile branch.
 const KEYS: usize = 4_000;
-/// Guests of each guest: more than its signer's share is refused.
+/// Guests of each guest: more would exceed the signer's share.
 const EACH: usize = 15;
 
 fn ticket(by: MemberId, parent: RecordId, member: MemberId, how: How) -> Record {
@@ -47,7 +47,7 @@ fn branch(
     records
 }
 
-/// Alice founds, bob and eve hang below her, carol below bob.
+/// Alice founds; bob and eve are below her, carol is below bob.
 fn room(seed: u64, closed: bool) -> (World, [usize; 4]) {
     let (mut world, nodes) = World::of(seed, ["alice", "bob", "eve", "carol"]);
     let [alice, bob, eve, carol] = nodes;
@@ -67,7 +67,7 @@ fn room(seed: u64, closed: bool) -> (World, [usize; 4]) {
     (world, nodes)
 }
 
-/// Eve's branch, told to these nodes; `order` sorts it for each.
+/// Eve's branch is sent to these nodes; `order` sorts it for each.
 fn flood(world: &mut World, eve: usize, to: &[usize], how: How) -> u64 {
     let id = world.id(eve);
     let room = world.inspect(eve).room;
@@ -115,7 +115,7 @@ fn a_branch_of_four_thousand_keys_crowds_out_nobody_else() {
     for node in honest {
         assert!(world.counts(node, dave), "{}", world.nodes[node].name);
     }
-    // The founder is rid of all of it with one record.
+    // The founder gets rid of all of it with one record.
     let line = world.remove(alice, eve, false);
     assert_eq!(world.finish(alice, line), Ok(()), "the founder is never refused");
     world.run(30_000);

@@ -16,7 +16,7 @@ pub fn fetched(world: &World, node: usize) -> Vec<(u64, usize)> {
     world.nodes[node].notices.iter().filter_map(|(_, notice)| bytes(notice)).collect()
 }
 
-/// A room of one host and so many others, with a file of so many bytes offered.
+/// A room of one host and this many others, with a file of `size` bytes offered.
 pub fn room(seed: u64, others: usize, size: u64) -> (World, usize, Vec<usize>) {
     let mut world = World::new(seed);
     let host = world.add("host");
@@ -53,7 +53,7 @@ fn members_help_each_other() {
     }
     for node in others {
         let (bytes, hosts) = fetched(&world, node)[0];
-        // What is taken over from a slower host may have begun to come from there.
+        // A chunk taken over from a slower host may already have been on its way.
         assert!((100 * MIB..=101 * MIB).contains(&bytes), "{bytes}");
         assert!(hosts > 1, "a member still downloading serves what it has");
     }
@@ -126,7 +126,7 @@ fn a_cancelled_download_goes_on_where_it_was() {
     assert!(fetched(&world, bob)[0].0 < 40 * MIB, "{:?}", fetched(&world, bob));
 }
 
-/// That a chunk is not needed is said beside the lanes: it may meet the next request for it.
+/// Chunks are called off outside the lanes, so that may cross with the next request for one.
 #[test]
 fn who_changes_his_mind_at_once_loses_no_host() {
     for seed in 0..20 {
@@ -202,7 +202,7 @@ fn what_somebody_waits_for_comes_first() {
     let file = *world.nodes[bob].disk.open.keys().next().unwrap();
     world.feed(bob, Event::ChunkUrgent { file, first, last });
     assert!(world.run_until(60_000, |world| wanted.iter().all(|c| held(world)[*c])));
-    // What had been asked for comes as well, and some that come meanwhile.
+    // Chunks requested before that come as well, and some requested meanwhile.
     let came = count(&world) - before;
     assert!(!wanted.is_empty() && came < 100 && came < chunks - before, "{came} of {chunks}");
     assert_eq!(world.finish(bob, line), Ok(()));
@@ -234,8 +234,8 @@ fn an_errand_for_what_nobody_offers_says_so_and_ends_as_a_download_without_a_hos
     assert_eq!(world.finish(bob, line), Err(Code::NoHost));
 }
 
-/// Two members who do not reach each other: whoever fetches is told at once why nothing comes, and
-/// who could pass it on; once that one has it, it comes.
+/// Two members cannot reach each other: the fetcher is told at once why nothing comes, and who
+/// could pass the file on; once that member has it, it comes.
 #[test]
 fn who_does_not_reach_the_host_is_told_who_could_pass_it_on() {
     let (mut world, host, others) = room(8, 2, MIB);
@@ -252,7 +252,7 @@ fn who_does_not_reach_the_host_is_told_who_could_pass_it_on() {
     assert_eq!(world.finish(bob, line), Ok(()));
 }
 
-/// A host that falls silent, and a file whose chunks take longer than anybody's patience.
+/// A host that falls silent, and a file whose chunks take longer than anybody waits.
 #[test]
 fn a_rate_is_0_soon_after_nothing_came_any_more() {
     let (mut world, host, others) = room(31, 1, 600 * MIB);

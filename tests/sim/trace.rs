@@ -1,4 +1,4 @@
-//! What happened, as a hash always and as readable lines when asked for.
+//! What happened: always as a hash, and as readable lines on request.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -10,7 +10,7 @@ use klatch::router::notice::Notice;
 #[derive(Default)]
 pub struct Trace {
     hasher: DefaultHasher,
-    /// Print each line as it happens.
+    /// Whether to print each line as it happens.
     pub print: bool,
     /// Events handled.
     pub events: u64,
@@ -52,7 +52,7 @@ impl Trace {
         }
     }
 
-    /// The same for the same seed.
+    /// The same hash for the same seed.
     pub fn hash(&self) -> u64 {
         self.hasher.finish()
     }
@@ -146,7 +146,7 @@ pub fn brief(message: &Message) -> String {
     }
 }
 
-/// Ids of dialled connections begin at 2^63: shown as d1, d2; accepted ones by their number.
+/// Ids of dialled connections begin at 2^63: they are shown as d1, d2; accepted ones by number.
 fn short(conn: u64) -> String {
     if conn >> 63 == 1 { format!("d{}", conn & !(1 << 63)) } else { format!("a{conn}") }
 }

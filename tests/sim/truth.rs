@@ -1,5 +1,5 @@
 //! What the world knows of memberships, and what must hold of them at every step: P1 to P10 of the
-//! contract. Nodes are asked what they hold to be so; the rules are those of `oracle`.
+//! contract. What nodes conclude is compared with the rules of `oracle`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -15,30 +15,30 @@ use klatch::router::signed::{SignedInvitation, SignedRecord};
 use crate::oracle::Oracle;
 use crate::world::World;
 
-/// What was sent, and as what it was read.
+/// A record as it was sent, and as it was read.
 type Decoded = (Arc<SignedRecord>, Option<Arc<SignedRecord>>);
 
-/// Facts that no node can be asked for.
+/// Facts that no node can be asked about.
 #[derive(Default)]
 pub struct Truth {
-    /// Registers are too large here to be judged at each step.
+    /// Whether registers are too large here to be judged at each step.
     pub lax: bool,
     /// Identities that do what they like.
     pub hostile: BTreeSet<MemberId>,
-    /// Records as they were first met, with what decoding gave: `None` for forged ones.
+    /// Records as first seen, with the result of decoding: `None` for forged ones.
     decoded: HashMap<(RoomId, usize), Decoded>,
-    /// Registers that were met, judged.
+    /// Every register seen, judged.
     registers: HashMap<(RoomId, Digest32), Rc<Oracle>>,
-    /// Who let in whom, as its handshake knows.
+    /// Who let in whom, and how, as the handshakes know.
     admitted: BTreeSet<(MemberId, MemberId, How)>,
     /// Guests of invitations, by who answered.
     guests: BTreeMap<(InvitationId, MemberId), BTreeSet<MemberId>>,
-    /// Steps from register to register that were checked.
+    /// Checked steps from one register to the next.
     steps: BTreeSet<(Digest32, Digest32)>,
 }
 
 impl Truth {
-    /// Every record of a room that was ever read by anybody.
+    /// Every record of a room that anybody has read.
     pub fn of_room(&self, room: &RoomId) -> Vec<Arc<SignedRecord>> {
         let good = self.decoded.iter().filter(|((of, _), _)| of == room);
         let good = good.filter_map(|(_, (_, good))| good.clone());
@@ -54,7 +54,7 @@ impl World {
         let key = (room, Arc::as_ptr(record).addr());
         let known = self.truth.decoded.entry(key).or_insert_with(|| {
             let good = SignedRecord::verify(&room, &record.bytes, &record.signature).ok();
-            // The one that is there already, if it is the same: it was verified as well.
+            // If the record that is there is equal, it is taken: it was verified as well.
             let good = good.map(|good| if good == *record { record.clone() } else { good });
             (record.clone(), good)
         });
@@ -113,7 +113,7 @@ impl World {
 
     // Every step.
 
-    /// What a node holds to be so after an event.
+    /// Checks what a node concludes after an event.
     pub(crate) fn judge(&mut self, node: usize, event: &Event) {
         self.note_given(node, event);
         if self.truth.lax {
@@ -131,14 +131,14 @@ impl World {
         let members: BTreeSet<MemberId> = membership.members().collect();
         assert_eq!(
             members, after.members,
-            "P2, P4, P6: {name} counts others as members than its records make"
+            "P2, P4, P6: {name} counts other members than its records give"
         );
         let closings: BTreeSet<RecordId> = membership.closings().map(|of| of.id).collect();
-        assert_eq!(closings, after.closings, "P4, P9: {name} holds other closings to be in force");
+        assert_eq!(closings, after.closings, "P4, P9: {name} takes other closings to be in force");
         assert_eq!(
             membership.password(),
             after.password,
-            "P7: {name} holds another password to be in force"
+            "P7: {name} takes another password to be in force"
         );
         self.check_tickets(&after);
         self.check_links_allowed(node, &after);
@@ -151,7 +151,7 @@ impl World {
         }
     }
 
-    /// The register of a node by our own rules.
+    /// A node's register, judged by our own rules.
     pub fn oracle(&mut self, node: usize) -> Rc<Oracle> {
         let router = self.nodes[node].router.as_ref().unwrap();
         let known = self.truth.registers.entry(router.register());
@@ -165,7 +165,7 @@ impl World {
         let new = after.records.iter().filter(|(id, _)| !before.records.contains_key(*id));
         let new: Vec<&Arc<SignedRecord>> = new.map(|(_, record)| record).collect();
         if before.records.keys().any(|id| !after.records.contains_key(id)) {
-            return; // The register is full; that is another story.
+            return; // The register is full, which is tested elsewhere.
         }
         let authors: BTreeSet<MemberId> =
             new.iter().flat_map(|record| [record.record.by(), record.record.signer()]).collect();
@@ -188,7 +188,7 @@ impl World {
         }
         for closing in before.closings.difference(&after.closings) {
             let closer = before.locks[closing].by;
-            // Somebody became a member again, and with it what it had opened.
+            // A member came back, and so did the opening that it had signed.
             let came = after.members.difference(&before.members).next().is_some();
             assert!(
                 !after.members.contains(&closer)
@@ -199,7 +199,7 @@ impl World {
         }
     }
 
-    /// Honest members let in nobody who did not bring what it has to.
+    /// Honest members let in only those who brought what is required.
     fn check_tickets(&mut self, after: &Oracle) {
         for record in after.records.values() {
             let signer = record.record.signer();
@@ -286,7 +286,7 @@ impl World {
         );
         let room = self.nodes[node].router.as_ref().map(|router| router.register().0);
         if room.is_some_and(|room| room != self.pipes[pipe].ends[end].room) {
-            return; // It just left the room, and these are the last words in it.
+            return; // It has just left the room, and these are its last messages there.
         }
         let in_force = match message {
             Message::Password { lock, data } => Some((*lock, Digest32(data.hash()))),
@@ -319,7 +319,7 @@ impl World {
         );
     }
 
-    /// A handshake goes on in some way.
+    /// A handshake continues by some plan.
     pub(crate) fn check_plan(&mut self, node: usize, pipe: usize, plan: &Plan) {
         if self.truth.lax {
             return;
@@ -371,7 +371,7 @@ impl World {
         self.nodes[node].given.extend(records.into_iter().map(|record| (record.id, record)));
     }
 
-    /// What klatch says in its own voice, it has verified.
+    /// What klatch says in its own voice was verified.
     pub(crate) fn check_notice(&self, node: usize, notice: &Notice) {
         let n = &self.nodes[node];
         let had = |by: &MemberId, is: &dyn Fn(&Record) -> bool| {

@@ -19,7 +19,7 @@ impl World {
         self.cuts.insert((a.min(b), a.max(b)));
     }
 
-    /// Everything passes again, what was held up included.
+    /// Everything passes again, including what was held up.
     pub fn heal(&mut self, a: usize, b: usize) {
         if self.cuts.remove(&(a.min(b), a.max(b))) {
             let text = format!("heal {} {}", self.nodes[a].name, self.nodes[b].name);

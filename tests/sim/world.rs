@@ -1,7 +1,7 @@
 //! The virtual world: programs, disks, a network and one clock, driven by one seed.
 //!
-//! Everything that happens is in one queue, ordered by time and then by when it was thought of.
-//! The world plays the shell of every node: it performs the router's effects, late as real threads
+//! Everything that happens is in one queue, ordered by time and then by when it was queued. The
+//! world plays the shell of every node: it performs the router's effects, as late as real threads
 //! and networks would.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -35,7 +35,7 @@ pub const PORT: u16 = 51_692;
 /// The wall clock at the start of the world: 2026-11-22.
 pub const WALL_MS: i64 = 1_795_300_000_000;
 
-/// What is still to happen.
+/// What has yet to happen.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // Most of them are events.
 pub enum Happening {
@@ -47,19 +47,19 @@ pub enum Happening {
     Dialled { node: usize, run: u32, conn: ConnId, target: Target, role: Role, tries: u32 },
     /// The dialer's channel is up.
     Up { pipe: usize },
-    /// The dialer has computed Argon2.
+    /// The dialer has run Argon2.
     Stretched { pipe: usize },
     /// The handshake takes too long.
     Overdue { pipe: usize, end: usize },
-    /// Something comes to the other end than `from`.
+    /// Something sent by `from` reaches the other end.
     Arrived { pipe: usize, from: usize, parcel: Parcel },
     /// The line is free again.
     Pump { pipe: usize, from: usize },
     /// Closing takes too long.
     Flushed { pipe: usize, end: usize },
-    /// A chunk or a list came over a lane.
+    /// A chunk or a list has come over a lane.
     Served { pipe: usize, serial: u64 },
-    /// A lane may be idle.
+    /// A lane may have become idle.
     Idle { pipe: usize, serial: u64 },
     /// A suspended machine wakes up.
     Wakes { node: usize },
@@ -84,7 +84,7 @@ impl PartialOrd for Due {
 }
 impl Ord for Due {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        // The heap gives the greatest first.
+        // A heap gives the greatest first.
         (other.at_ms, other.sequence).cmp(&(self.at_ms, self.sequence))
     }
 }
@@ -102,10 +102,10 @@ pub struct Shown {
 #[derive(Debug, Default)]
 pub struct View {
     pub messages: BTreeMap<EntryId, Shown>,
-    /// Own messages that all present members held at some time.
+    /// Own messages that all members present have held at some time.
     pub held: BTreeSet<EntryId>,
     pub room: Option<RoomId>,
-    /// What was said here since the room was entered.
+    /// What was said here after entering the room.
     pub said: BTreeSet<String>,
 }
 
@@ -115,7 +115,7 @@ pub struct Node {
     /// Its nickname.
     pub called: String,
     pub key: [u8; 32],
-    /// Its public half.
+    /// Its public key.
     pub id: MemberId,
     pub ip: Ipv4Addr,
     /// Counts the runs of its program.
@@ -135,13 +135,13 @@ pub struct Node {
     pub asked: usize,
     /// This run, as it says in its Hellos.
     pub run_id: RunId,
-    /// The run that it says it is.
+    /// The run id that it shows in place of its own.
     pub poses_as: Option<RunId>,
     /// Its handshakes stop after the Hello.
     pub hangs: bool,
     /// The chain that it shows in place of its own.
     pub poses: Option<Vec<Arc<SignedRecord>>>,
-    /// Its room and register when they were last looked at.
+    /// Its room and register at the last look.
     pub register: Option<(RoomId, Digest32)>,
     /// Records that came to it in this run.
     pub given: BTreeMap<RecordId, Arc<SignedRecord>>,
@@ -149,12 +149,12 @@ pub struct Node {
     pub heard_of: BTreeSet<MemberId>,
     pub disk: Disk,
     pub exit_code: Option<u8>,
-    /// What this node never sends, though its router says so.
+    /// What this node never sends, even if its router says so.
     pub withholds: Option<fn(&Message) -> bool>,
     pub limits: Limits,
-    /// Its wall clock is off by so much.
+    /// How much its wall clock is off.
     pub skew_ms: i64,
-    /// Since the start, a suspended machine's clock stood still for so long.
+    /// How long this suspended machine's clock has stood still since the start.
     pub lag_ms: u64,
     pub asleep: bool,
     next_conn: u64,
@@ -174,25 +174,25 @@ pub struct World {
     pub trace: Trace,
     /// Passwords by the hash of their data: what OPAQUE would find out.
     pub passwords: BTreeMap<[u8; 32], String>,
-    /// What is known of memberships, and what is checked.
+    /// What is known of memberships, and what was checked.
     pub truth: Truth,
     /// Pairs that cannot exchange anything.
     pub cuts: BTreeSet<(usize, usize)>,
     /// Pairs that cannot dial: from, to.
     pub no_dial: BTreeSet<(usize, usize)>,
-    /// Bounds of machines to come.
+    /// Limits of machines added later.
     pub limits: Limits,
     /// Bytes per millisecond of every line.
     pub rate: u64,
     pub latency_ms: (u64, u64),
     pub(crate) latencies: BTreeMap<(usize, usize), u64>,
-    /// Check that everything that a message refers to was shown before it.
+    /// Whether to check that everything that a message refers to was shown before it.
     pub strict: bool,
     pub entries: HashMap<EntryId, Arc<SignedEntry>>,
     pub overflows: u64,
     /// Dials of each node so far.
     pub dials: BTreeMap<usize, u64>,
-    /// Dials that were given up before they were through.
+    /// Dials given up before they connected.
     pub(crate) cancelled: BTreeSet<(usize, ConnId)>,
     queue: BinaryHeap<Due>,
     sequence: u64,
@@ -290,7 +290,7 @@ impl World {
         self.start_with(node, draw);
     }
 
-    /// The same with known secrets: two programs with one chain.
+    /// The same with given secrets: two programs with one chain.
     pub fn start_with(&mut self, node: usize, draw: Draw) {
         let run = RunId(self.draw_bytes());
         let seed = self.rng.next_u64();
@@ -352,7 +352,7 @@ impl World {
         }
     }
 
-    /// The machine sleeps for so long: nothing runs on it and its clock stands still.
+    /// The machine sleeps for `ms`: nothing runs on it and its clock stands still.
     pub fn suspend(&mut self, node: usize, ms: u64) {
         let text = format!("{} sleeps for {ms} ms", self.nodes[node].name);
         self.trace.remark(self.now_ms, &text);
@@ -400,7 +400,7 @@ impl World {
         self.now_ms = end;
     }
 
-    /// Lets time pass until something holds, for at most so long; returns whether it holds.
+    /// Runs until something holds, at most `most_ms`; returns whether it holds.
     pub fn run_until(&mut self, most_ms: u64, mut holds: impl FnMut(&mut World) -> bool) -> bool {
         let end = self.now_ms + most_ms;
         loop {
@@ -475,7 +475,7 @@ impl World {
 
     // A node's program.
 
-    /// Gives an event to a node's router and performs what comes of it.
+    /// Gives an event to a node's router and performs the effects.
     pub fn feed(&mut self, node: usize, event: Event) {
         let n = &mut self.nodes[node];
         let Some(router) = &mut n.router else { return };
@@ -499,7 +499,7 @@ impl World {
         self.arm(node);
     }
 
-    /// The shell of `node` is done with something after `ms`.
+    /// The shell of `node` finishes something after `ms`.
     pub fn done(&mut self, node: usize, ms: u64, event: Event) {
         let run = self.nodes[node].run;
         self.after(ms, Happening::Done { node, run, event });
@@ -537,7 +537,7 @@ impl World {
         self.nodes[node].notices.push((now, notice));
     }
 
-    /// What honest others said and a message refers to was shown before it.
+    /// Whatever honest others said and a message refers to was shown before it.
     fn check_causes(&self, node: usize, id: &EntryId) {
         let entry = self.entries.get(id).filter(|entry| !self.may_have_waited(entry));
         let (Some(entry), me) = (entry, self.id(node)) else { return };
@@ -562,7 +562,7 @@ impl World {
         self.command_by(FaceId::TERMINAL, node, command)
     }
 
-    /// The same by any face.
+    /// The same by a given face.
     pub fn command_by(&mut self, face: FaceId, node: usize, command: Command) -> u64 {
         self.nodes[node].next_line += 1;
         let line = self.nodes[node].next_line;

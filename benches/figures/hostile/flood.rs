@@ -1,4 +1,4 @@
-//! Everything that a member can say, said without end.
+//! Everything that a member can say, without end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use klatch::wire::message::encode;
 use super::eve::{Eve, Granted, Records, Session};
 use super::writer::Writer;
 
-/// What is said without end: its name, and the next of it.
+/// A name, and a function that gives the next message to say.
 pub(super) type Torrent = (&'static str, fn(&mut Speaker) -> Message);
 
 /// One for each message that a member can send at any time.
@@ -72,14 +72,14 @@ pub(super) const TORRENTS: &[Torrent] = &[
     ("values to compare", |_| Message::VerifyNonce(Digest32(random()))),
 ];
 
-/// Eve over one link, with all that she needs to go on.
+/// Eve on one link, with all that she needs to go on.
 pub(super) struct Speaker {
     identity: Identity,
     run: RunId,
     room: RoomId,
     writer: Writer,
     known: Records,
-    /// The other version of an entry that was just said.
+    /// The fork's second version of the entry just said.
     second: Option<Message>,
     said: u64,
 }
@@ -162,14 +162,14 @@ impl Speaker {
     }
 }
 
-/// Eve in the room of some members, linked with each of them.
+/// Eve as a member of a room, linked with each of these members.
 pub(super) struct Puppet {
     eve: Eve,
     sessions: Vec<Session>,
 }
 
 impl Puppet {
-    /// Joins by the first of `members`, and links with the others.
+    /// Joins through the first of `members`, and links with the others.
     pub(super) fn new(name: String, members: &[SocketAddr]) -> Option<Self> {
         let eve = Eve { name, ..Eve::new() };
         let (first, others) = members.split_first()?;
@@ -183,7 +183,7 @@ impl Puppet {
         Some(Self { eve, sessions })
     }
 
-    /// Says it over every link until `stop`; each thread gives how much it said.
+    /// Says it over every link until `stop`; each thread returns how much it said.
     pub(super) fn pours(self, torrent: Torrent, stop: &Arc<AtomicBool>) -> Vec<JoinHandle<u64>> {
         let Self { eve, sessions } = self;
         let pour = |session: Session| {

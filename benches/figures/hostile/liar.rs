@@ -1,4 +1,4 @@
-//! A member who claims to hold a file, answers whoever asks for it, and has nothing.
+//! A member that claims to hold a file, answers every request for it, and has nothing.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use klatch::wire::opening::Opening;
 
 use super::eve::{Eve, Wire};
 
-/// How long she stays: a download that cannot do without her leaving ends all the same.
+/// How long she stays: even a download that hangs on her ends after that.
 const STAY: Duration = Duration::from_secs(60);
 
 /// Joins `member`'s room and claims the whole of `file` there, for a minute.
@@ -37,7 +37,7 @@ pub(crate) fn lie(member: SocketAddr, file: FileId) -> Result<()> {
     Ok(())
 }
 
-/// Takes a lane in as a member does, and refuses whatever is asked for.
+/// Accepts a lane as a member does, and refuses every request.
 fn answer(mut wire: Wire, eve: &Eve, room: &RoomId) {
     if wire.binding.role == Role::Session {
         return;

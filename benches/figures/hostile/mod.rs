@@ -1,7 +1,7 @@
-//! Members that lie, and members that flood: the tests' Eve, who speaks the protocol and says what
-//! she likes, beside honest members.
+//! Members that lie, and members that flood, beside honest ones: the tests' Eve, who speaks the
+//! protocol and says what she likes.
 
-#[allow(dead_code, clippy::unwrap_used, clippy::expect_used)] // She ends where a test would.
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used)] // She panics where a test would.
 #[path = "../../../tests/it/hostile/eve.rs"]
 mod eve;
 mod flood;

@@ -1,4 +1,4 @@
-//! One hostile member, alone and with twenty puppets: what the others feel of it.
+//! One hostile member, alone and with twenty puppets: how the others notice it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::report::{Report, Times, mib, ms};
 
 /// How long each kind of message is poured.
 const WATCH: Duration = Duration::from_secs(4);
-/// Between two messages of alice's.
+/// Pause between two messages of alice's.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Puppets beside the hostile member.
 const PUPPETS: usize = 20;
-/// There and back, in microseconds.
+/// Round trip, in microseconds.
 const ROUND_TRIP_US: f64 = 100_000.0;
 /// Growth of a member's memory, in bytes.
 const GROWTH_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
-/// Lines that a member is shown of it in a minute.
+/// Lines about it that a member is shown in a minute.
 const LINES: f64 = 20.0;
 
 /// Each kind of message in turn, at line rate, into a room of five.
@@ -33,7 +33,7 @@ pub(crate) fn one_hostile_member(report: &mut Report) -> Result<()> {
         for torrent in TORRENTS {
             let felt = pour(*torrent, 1 + puppets)?;
             for (worst, felt) in worst.iter_mut().zip(felt) {
-                // What could not be measured is the worst.
+                // What could not be measured counts as the worst.
                 if felt.is_nan() || felt >= worst.1 {
                     *worst = (torrent.0, felt);
                 }
@@ -88,7 +88,7 @@ fn pour(torrent: Torrent, hostile: usize) -> Result<[f64; 3]> {
     let growth = carol.resident_bytes()? - before;
     stop.store(true, Ordering::Relaxed);
     let said: u64 = pouring.into_iter().filter_map(|thread| thread.join().ok()).sum();
-    // What is over by then was closed, or said its fill.
+    // Links that have ended by now were closed, or had nothing more to say.
     let of_eve = shown.iter().filter(|event| {
         let from = text(event, "/from/name").unwrap_or_default();
         !matches!(name_of(event), "held") && !matches!(from, "alice" | "bob")

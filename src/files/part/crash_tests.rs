@@ -1,4 +1,4 @@
-//! The computer crashes in the middle: nothing that is wrong is ever trusted, served or renamed.
+//! The computer crashes in the middle: nothing wrong is ever trusted, served or renamed.
 
 use super::crashing::Computer;
 use super::tests::{CHUNK, LEN, MAX, STAMP, chunk_of, names, tree};
@@ -18,7 +18,7 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-/// Whether what lies in the file at the place of a chunk is the chunk.
+/// Whether the file on disk has the right bytes for a chunk.
 fn is_right(part: &Part, chunk: u32) -> bool {
     let expected = chunk_of(chunk);
     let mut there = vec![0; expected.len()];
@@ -26,8 +26,8 @@ fn is_right(part: &Part, chunk: u32) -> bool {
     part.file().unwrap().read_exact_at(&mut there, offset).is_ok() && there == expected
 }
 
-/// Fetches what is missing and gives the file its name, as long as there is power; counts the
-/// chunks that were fetched.
+/// Fetches what is missing and gives the file its name, while there is power; counts the chunks
+/// fetched.
 fn live(computer: &Arc<Computer>, dir: &Path, rng: &mut Rng, fetched: &mut u32) -> Option<PathBuf> {
     let (tree, disk) = (tree(), Arc::clone(computer) as Arc<dyn Disk>);
     let (part, claimed) = Part::open(&disk, dir, &tree.id(), LEN, MAX).ok()?;
@@ -51,7 +51,7 @@ fn live(computer: &Arc<Computer>, dir: &Path, rng: &mut Rng, fetched: &mut u32) 
     part.finish("a.bin", STAMP, &tree).ok()
 }
 
-/// A file under a name that people see is whole.
+/// A file with a visible name is complete.
 fn check_visible(dir: &Path) {
     for name in names(dir).iter().filter(|name| !name.starts_with('.')) {
         assert!(std::fs::read(dir.join(name)).unwrap() == all_bytes(), "{name} is not whole");
@@ -78,13 +78,13 @@ fn power_that_goes_at_any_moment_leaves_nothing_wrong() {
                 break saved;
             }
         };
-        // A file told as saved is there after a crash, under its name, if its folder was synced.
+        // A file reported as saved survives a crash, under its name, if its folder was synced.
         let visible = names(&place.1).iter().filter(|name| !name.starts_with('.')).count();
         assert!(visible <= 2, "seed {seed}");
         assert!(saved.file_name().is_some());
         resumed += u32::from(fetched < 8);
     }
-    assert!(resumed > 10, "{resumed} of 150 had use for what they found");
+    assert!(resumed > 10, "{resumed} of 150 resumed what they found");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn after_a_sync_that_failed_all_is_written_again() {
     }
 }
 
-/// All chunks are written, and could not be synced.
+/// All chunks are written, but could not be synced.
 fn with_a_failed_sync() -> ((tempfile::TempDir, PathBuf), Part) {
     let dir = folder();
     let computer = Arc::new(Computer::boot(&dir.1, u64::MAX));
@@ -137,7 +137,7 @@ fn with_a_failed_sync() -> ((tempfile::TempDir, PathBuf), Part) {
 #[test]
 fn a_new_run_trusts_nothing_of_a_sync_that_failed() {
     let (dir, part) = with_a_failed_sync();
-    // Killed: nothing is dropped in order, and what the system believes to be written stays.
+    // A killed program drops nothing in order, and what the system takes for written stays.
     std::mem::forget(part);
     let copy = folder();
     for name in names(&dir.1) {

@@ -1,6 +1,6 @@
-//! A simulated power failure: what was not synced may be lost, page by page.
+//! A simulated power failure: unsynced data may be lost, page by page.
 //!
-//! Files are real, so that written data can be read as from a system's cache; a copy beside them is
+//! Files are real, so that written data can be read as from a system's cache; a copy of each is
 //! what the disk would hold.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::sys::files::Facts;
 /// The unit in which a system writes to a disk.
 const PAGE: usize = 4_096;
 
-/// A change of a name that is not on disk yet.
+/// A renaming that is not on disk yet.
 #[derive(Debug)]
 enum Renaming {
     Create(PathBuf, u64),
@@ -25,7 +25,7 @@ enum Renaming {
     Remove(PathBuf),
 }
 
-/// A change of a file that is not on disk yet.
+/// A change to a file that is not on disk yet.
 #[derive(Debug)]
 enum Change {
     Write(u64, Vec<u8>),
@@ -44,20 +44,20 @@ struct CrashState {
     files: BTreeMap<u64, Stored>,
     names_on_disk: BTreeMap<PathBuf, u64>,
     renamings: Vec<Renaming>,
-    /// Changes until the power goes.
+    /// Changes until the power fails.
     power: u64,
-    /// Syncs that fail from now on, each losing what it was to write.
+    /// Syncs that fail from now on, each losing what it should write.
     failing_syncs: u32,
 }
 
-/// The computer, from its start to the moment when its power goes.
+/// The computer, from its start until its power fails.
 #[derive(Debug)]
 pub(super) struct Computer {
     state: Mutex<CrashState>,
 }
 
 impl Computer {
-    /// Starts with what lies in `folder`, and runs for so many changes.
+    /// Starts with the content of `folder`, and runs for `power` changes.
     pub(super) fn boot(folder: &Path, power: u64) -> Self {
         let mut state = CrashState { power, ..CrashState::default() };
         for entry in fs::read_dir(folder).unwrap() {
@@ -69,12 +69,12 @@ impl Computer {
         Self { state: Mutex::new(state) }
     }
 
-    /// The next so many syncs fail.
+    /// Makes the next syncs fail, this many.
     pub(super) fn fail_syncs(&self, count: u32) {
         self.state.lock().unwrap().failing_syncs = count;
     }
 
-    /// Leaves in the folder `to` what may be found after the power is back.
+    /// Leaves in the folder `to` what may be found when the power is back.
     pub(super) fn crash(&self, rng: &mut Rng, to: &Path) {
         let mut state = self.state.lock().unwrap();
         state.power = 0;
@@ -96,7 +96,7 @@ impl Computer {
         }
     }
 
-    /// The state, if there is still power for one more change.
+    /// The state, if there is power for one more change.
     fn powered(&self) -> io::Result<MutexGuard<'_, CrashState>> {
         let mut state = self.state.lock().unwrap();
         state.power = state.power.checked_sub(1).ok_or_else(broken)?;
@@ -163,7 +163,7 @@ impl Disk for Computer {
     fn create(&self, path: &Path) -> io::Result<File> {
         let mut state = self.powered()?;
         let file = SystemDisk.create(path)?;
-        // The number of a removed file may be given again.
+        // A removed file's inode number may be used again.
         state.files.insert(inode(&file), Stored::default());
         state.renamings.push(Renaming::Create(path.to_owned(), inode(&file)));
         Ok(file)
@@ -190,7 +190,7 @@ impl Disk for Computer {
         state.failing_syncs = state.failing_syncs.saturating_sub(1);
         let stored = state.files.entry(inode(file)).or_default();
         if fails {
-            // The system gives up what it could not write, and calls it written.
+            // The system gives up what it could not write, and counts it as written.
             stored.changes.clear();
             return Err(broken());
         }

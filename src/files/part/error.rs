@@ -24,7 +24,7 @@ pub enum PartError {
         /// The folder.
         path: PathBuf,
     },
-    /// Every number for a partial file of this download is taken.
+    /// Every number for a partial file of this download is in use.
     #[error(
         "too many programs fetch this file into {path}: choose another (--downloads, or --output \
          of get)"
@@ -33,7 +33,7 @@ pub enum PartError {
         /// The folder.
         path: PathBuf,
     },
-    /// The disk or the user's share of it is full.
+    /// The disk, or the user's quota, is full.
     #[error("cannot {action} {path}: the disk is full, make room")]
     DiskFull {
         /// What was tried.
@@ -41,7 +41,7 @@ pub enum PartError {
         /// On which path.
         path: PathBuf,
     },
-    /// The disk knows no files of this length.
+    /// The disk does not support files of this length.
     #[error(
         "cannot {action} {path}: its disk takes no file so long; choose another \
         (--downloads, or --output of get)"
@@ -94,7 +94,7 @@ pub enum PartError {
         /// The system's error.
         source: io::Error,
     },
-    /// Somebody else moved, changed, cut or replaced the partial file.
+    /// Another program moved, changed, shortened or replaced the partial file.
     #[error(
         "{path} was changed by another program: download the file again; what is still right \
          stays"
@@ -103,13 +103,13 @@ pub enum PartError {
         /// The partial file.
         path: PathBuf,
     },
-    /// After a sync that failed not all could be written again.
+    /// After a failed sync not everything could be written again.
     #[error("the disk lost what was written to {path}: download the file again")]
     Lost {
         /// The partial file.
         path: PathBuf,
     },
-    /// Another writer has taken this chunk over, or it is verified already.
+    /// Another writer has taken this chunk over, or it is already verified.
     #[error("the chunk is being written by another")]
     Superseded,
     /// Chunks are missing.
@@ -118,22 +118,22 @@ pub enum PartError {
         /// How many.
         missing: u32,
     },
-    /// It has its name already, or is discarded.
+    /// It has its final name already, or is discarded.
     #[error("the download has ended already")]
     Ended,
-    /// The caller said so.
+    /// The caller cancelled it.
     #[error("the download was cancelled; verified chunks are kept for next time")]
     Cancelled,
 }
 
 impl PartError {
-    /// Whether it may go well later without anybody's typing anything.
+    /// Whether it may succeed later without anybody typing anything.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::DiskFull { .. } | Self::Io { .. })
     }
 
-    /// Makes the error for `action` on `path` of what the system said.
+    /// Turns the system's error for `action` on `path` into this error.
     pub(in crate::files) fn on(
         action: &'static str,
         path: &Path,

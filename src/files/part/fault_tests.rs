@@ -61,7 +61,7 @@ fn s7_trying_for_room_spoils_nothing() {
     assert!(part.verify_claimed(0, tree().chunk(0).unwrap()));
     let mut late = part.writer(2).unwrap();
     late.write(&chunk_of(2)[..1_000]).unwrap();
-    // One that is verified, one that is claimed, two that are missing, and two that are not.
+    // One that is verified, one that is claimed, two that are missing, and two that do not exist.
     part.try_room(&[0, 1, 2, 3, 4, u32::MAX]).unwrap();
     assert!(matches!(late.write(b"late"), Err(PartError::Superseded)));
     assert!(part.verify_claimed(1, tree().chunk(1).unwrap()));
@@ -164,7 +164,7 @@ fn leftovers_are_found_and_removed_unless_somebody_holds_them() {
     assert_eq!(names(folder), [".klatch-report.part", "klatch-0123456789abcdef.part"]);
 }
 
-/// Receives what is missing, and looks at the file that comes of it.
+/// Receives what is missing, and checks the resulting file.
 fn check_received(part: &Part) {
     for chunk in (0..4).filter(|&chunk| part.writer(chunk).is_some()) {
         assert!(receive(part, chunk));
@@ -298,7 +298,7 @@ fn a_change_that_changed_nothing_is_no_hindrance_and_the_file_is_of_today() {
     let other = File::options().write(true).open(part.path()).unwrap();
     other.write_all_at(&chunk_of(1), CHUNK as u64).unwrap();
     let path = part.finish("a", STAMP, &tree()).unwrap();
-    // Systems keep the time a tick behind.
+    // A system's time stamps may lag by a tick.
     let modified = std::fs::metadata(path).unwrap().modified().unwrap();
     assert!(modified > before - Duration::from_secs(5));
 }

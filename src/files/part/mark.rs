@@ -5,15 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use crate::files::hidden::Hidden;
 
-/// The time lies so long before the file was opened: no change of others can have it, however
-/// coarsely a disk keeps time.
+/// How long before its opening the file's time is set: no change by others can have that time,
+/// however coarse a disk's clock is.
 const BEFORE: Duration = Duration::from_secs(60);
 
 /// The modification time of a partial file between klatch's own changes.
 #[derive(Debug)]
 pub(super) struct Mark {
     time: SystemTime,
-    /// How the disk gives it back; `None` when it was not taken.
+    /// The time as the disk returns it; `None` if it was not accepted.
     pub(super) shown: Option<SystemTime>,
     /// Others may have changed the file.
     pub(super) meddled: bool,
@@ -32,18 +32,18 @@ impl Mark {
         mark
     }
 
-    /// Looks whether others changed the file since it was marked.
+    /// Checks whether others changed the file since it was marked.
     pub(super) fn look(&mut self, hidden: &Hidden) {
         let shown = hidden.file.metadata().and_then(|metadata| metadata.modified()).ok();
         self.meddled |= shown != self.shown;
     }
 
-    /// After a change that was made here.
+    /// Marks the file again after a change of ours.
     pub(super) fn set(&mut self, hidden: &Hidden) {
         let set = hidden.disk.set_modified(&hidden.file, self.time);
         let shown = || hidden.file.metadata().and_then(|metadata| metadata.modified());
         let shown = set.and_then(|()| self.shown.map_or_else(shown, Ok));
-        // Where no time can be set nothing can be told: all is hashed again.
+        // If no time can be set, changes cannot be detected: everything is hashed again.
         self.meddled |= shown.is_err();
         self.shown = shown.ok();
     }

@@ -116,7 +116,7 @@ fn one_wrong_byte_does_not_count() {
     bytes.push(0);
     assert!(!send(1, &bytes), "too many bytes are refused");
     assert!(receive(&part, 1));
-    // Nothing of the overlong chunk went into the next.
+    // None of the overlong chunk's bytes went into the next chunk.
     let mut disk = vec![0; CHUNK];
     part.file().unwrap().read_exact_at(&mut disk, 2 * CHUNK as u64).unwrap();
     assert_eq!(disk, chunk_of(2));
@@ -165,7 +165,7 @@ fn what_is_claimed_is_verified_again_before_it_counts() {
     let (part, claimed) = open(dir.path());
     assert_eq!(claimed, [0, 2]);
     drop(part);
-    // Damaged hints, and a file that is too long, are no hindrance.
+    // Damaged hints, or a file that is too long, do no harm.
     let claims = names(dir.path()).into_iter().find(|name| name.ends_with("claims")).unwrap();
     fs::write(dir.path().join(claims), [0xff; 100]).unwrap();
     let path = open(dir.path()).0.path().to_owned();

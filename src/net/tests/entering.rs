@@ -1,4 +1,4 @@
-//! Newcomers: by an open door, by password, by invitation; and rooms that are not what they say.
+//! Newcomers: by an open door, by password, by invitation; and rooms that are not what they claim.
 
 use super::handshake::{OTHER, peers, refused, shake};
 use super::*;
@@ -14,7 +14,7 @@ use crate::router::signed::{Invitation, SignedInvitation, room_hint};
 
 const NONCE: [u8; 32] = [5; 32];
 
-/// The room of this founder, as it shows it itself.
+/// This founder's room, as the founder itself shows it.
 pub(super) fn home_of(founder: &Peer) -> Home {
     let founder = founder.member();
     Home { room: RoomId::of(&founder, &NONCE), founder, nonce: NONCE, chain: Vec::new() }
@@ -37,7 +37,7 @@ fn admitted(how: How) -> (bool, Result<Outcome, Closed>) {
     (false, Ok(Outcome::Admitted { how, claim: None }))
 }
 
-/// An invitation of this maker's, and its text.
+/// An invitation from this maker, and its text.
 pub(super) fn invitation(maker: &Peer, home: &Home, seed: u8) -> (Findable, InviteLink) {
     let secret = InviteSecret::from_bytes([seed; 16]);
     let body = Invitation {
@@ -177,13 +177,13 @@ fn h5_an_invitation_leads_into_its_own_room_and_through_its_own_maker_only() {
         let plans = [Plan::Enter(Entry::Invitation(link)), invites(&home, vec![findable])];
         let [(_, ours), (_, theirs)] = shake(&alice, &bob, plans, [OTHER, home.room]);
         assert!(theirs.is_err(), "{number}: {theirs:?}");
-        // Where the host itself does not take the key, it says so first.
+        // If the host itself rejects the key, it says so first.
         let told = Err(Closed::Refused(Refusal::of(Why::Protocol)));
         assert!(matches!(ours, Err(Closed::Protocol(_))) || ours == told, "{number}: {ours:?}");
     }
 }
 
-/// A peer that the router does not want is told so before it learns which room it is.
+/// A peer that the router does not want is told so before it learns which room this is.
 #[test]
 fn a_newcomer_that_is_not_wanted_learns_nothing_of_the_room() {
     let (alice, bob) = peers();
@@ -195,7 +195,7 @@ fn a_newcomer_that_is_not_wanted_learns_nothing_of_the_room() {
     std::thread::scope(|scope| {
         let played = scope.spawn(|| bob.play_as(theirs, home.room, admit, refuses).1);
         let enter = Plan::Enter(Entry::Password(password("correct horse")));
-        // She never hears of a room: nothing is to be judged.
+        // She never hears of a room, so there is nothing to judge.
         let judge = |event: &Event| panic!("shown: {event:?}");
         assert_eq!(alice.play_as(ours, OTHER, enter, judge).1, refused(Why::Removed));
         assert_eq!(played.join().unwrap(), Err(Closed::ByUs));

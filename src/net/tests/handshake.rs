@@ -1,4 +1,4 @@
-//! Plans of two who are in one room, to their good and their bad ends, and what comes after.
+//! Plans between two members of one room, ending well and badly, and what comes after.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +36,7 @@ pub(super) fn refused(why: Why) -> Result<Outcome, Closed> {
 
 pub(super) const OTHER: RoomId = RoomId([8; 32]);
 
-/// A ticket of this room, made longer by so many ids that it knows.
+/// A ticket of this room, lengthened by this many ids that it knows.
 fn ticket(number: u8, knows: u8) -> Arc<SignedRecord> {
     let by = Identity::from_seed([number; 32]);
     let ticket = Ticket {
@@ -80,7 +80,7 @@ fn two_who_know_each_other_say_nothing_but_who_they_are() {
     assert_eq!(their_seen, [shown(theirs, alice.member())]);
 }
 
-/// Both show this chain to each other; gives what each was shown.
+/// Both show each other this chain; returns what each was shown.
 fn chains_shown(chain: &[Arc<SignedRecord>]) -> [Result<Vec<Arc<SignedRecord>>, Closed>; 2] {
     let (alice, bob) = peers();
     alice.dial(&bob, Role::Session);
@@ -108,7 +108,7 @@ fn chains_shown(chain: &[Arc<SignedRecord>]) -> [Result<Vec<Arc<SignedRecord>>, 
 
 #[test]
 fn whoever_is_not_known_shows_its_whole_chain() {
-    // Nothing; one; the longest, of records that need several messages.
+    // No record, one, and the longest chain, which takes several messages.
     for chain in [
         Vec::new(),
         vec![ticket(1, 0)],
@@ -142,7 +142,7 @@ fn who_is_still_unknown_with_its_chain_is_told_so() {
     });
 }
 
-/// P8: who is refused is shown the record that puts it out.
+/// P8: a refused member is shown the record that puts it out.
 #[test]
 fn a_refusal_carries_the_record_of_whoever_removed_the_refused() {
     let record = ticket(9, 3);

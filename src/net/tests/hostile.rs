@@ -1,4 +1,4 @@
-//! Somebody in the middle, somebody who lies, somebody who withholds.
+//! A man in the middle, a liar, and a peer that withholds.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -27,9 +27,9 @@ impl Write for &dyn Stream {
     }
 }
 
-/// Dials bob for alice, through somebody who passes the connection on record by record; `tamper`
-/// sees those in the direction `from_dialer`, numbered from 0, and says what passes in the place
-/// of each; `None` closes the connection in both directions.
+/// Dials bob for alice, through a relay that passes the connection on record by record; `tamper`
+/// sees those in the direction `from_dialer`, numbered from 0, and returns what to pass in place of
+/// each; `None` closes the connection in both directions.
 fn dial_through(
     (alice, bob): (&Peer, &Peer),
     from_dialer: bool,
@@ -47,7 +47,7 @@ fn dial_through(
                 let _ = from.shut(Shutdown::Write);
             });
             pass_records(from, into, clear, tamper);
-            // A cut is for both; an end that came by itself is passed on.
+            // A cut affects both directions; an end that came by itself is passed on.
             let _ = into.shut(Shutdown::Both);
             let _ = from.shut(Shutdown::Both);
         });
@@ -106,7 +106,7 @@ impl Peer {
     }
 }
 
-/// Alice says 0, 1, 2, 3 through a relay that begins to tamper with the record of 1.
+/// Alice sends 0, 1, 2, 3 through a relay that starts tampering at the record of 1.
 fn bob_hears_through(
     mut tamper: impl FnMut(usize, Vec<u8>) -> Vec<u8> + Send + 'static,
 ) -> Vec<Message> {
@@ -180,7 +180,7 @@ pub(super) struct Eve {
     pub(super) identity: Identity,
     pub(super) channel: Channel,
     pub(super) binding: Binding,
-    /// For which what she hears has to be signed.
+    /// The room that everything she hears must be signed for.
     pub(super) room: RoomId,
 }
 
@@ -192,7 +192,7 @@ impl Eve {
         Self::of(made.unwrap(), Side::Dialer)
     }
 
-    /// Is dialled by alice, as the connection with this number.
+    /// Alice dials her, as the connection with this number.
     pub(super) fn dialled_by(alice: &Peer) -> (Self, ConnId) {
         let (ours, theirs) = memory::pair();
         let conn = alice.dial_over(theirs, Role::Session);
@@ -226,7 +226,7 @@ impl Eve {
         assert!(matches!(self.hears(), Opening::Hello { .. }));
     }
 
-    /// Says what alice said.
+    /// Sends back what alice said.
     pub(super) fn echoes(&mut self) {
         let heard = self.hears();
         self.says(&heard);
@@ -274,7 +274,7 @@ fn w1_lying_lengths_with_the_body_withheld_are_gone_in_time() {
         bob.accept(theirs);
         match preamble::dial(&ours, NOWHERE, Role::Session, Instant::now() + SOON) {
             Ok((channel, _)) => {
-                // One that is turned away after all takes nothing.
+                // If she is turned away, this is not taken.
                 let _ = (&**channel.stream()).write_all(&4_000u16.to_be_bytes());
                 open.push(channel);
                 let_in += 1;
@@ -323,7 +323,7 @@ fn a_peer_that_takes_nothing_is_given_up_and_told_apart() {
 fn r5_a_thread_that_panics_costs_its_own_connection_only() {
     let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
     let (session, bobs_session) = linked(&alice, &bob, Role::Session);
-    // Whoever takes the shelf's lock from now on panics: bob's thread of the next lane.
+    // The next thread to lock the shelf panics: bob's, for the next lane.
     let shelf = Arc::clone(&bob.lanes);
     let poisoned = std::panic::catch_unwind(move || {
         let _held = shelf.0.lock();

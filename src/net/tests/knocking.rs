@@ -60,7 +60,7 @@ fn h10_other_versions_and_roles_are_told_ours() {
 fn r2_bytes_that_drip_do_not_buy_time() {
     let bob = Peer::new(Limits { handshake_deadline_ms: 300, ..Limits::default() });
     let mut socket = TcpStream::connect(bob.addr).unwrap();
-    // They would take 20 seconds.
+    // At this rate they would take 20 seconds.
     let mut dripped = MAGIC.iter().chain(&[MAJOR, 1]).chain(&[9; 1_000]);
     while dripped.next().is_some_and(|byte| socket.write_all(&[*byte]).is_ok()) {
         std::thread::sleep(Duration::from_millis(20));
@@ -85,9 +85,9 @@ fn an_address_with_too_many_connections_is_turned_away_and_told() {
     assert_eq!(told, [&MAGIC[..], &[MAJOR, 0xff]].concat());
 }
 
-/// What alice is told when the listening program says `answer`, and then closes or waits.
+/// What alice is told if the listening program sends `answer`, and then closes or waits.
 fn failure(answer: &'static [u8], closes: bool) -> (Code, String) {
-    // A silent one is waited for; one that has said something, as long as it takes.
+    // A silent program takes until the deadline; one that has answered gets all the time it needs.
     let nothing = Limits { handshake_deadline_ms: 300, ..Limits::default() };
     let waits = answer.is_empty() && !closes;
     let alice = Peer::new(if waits { nothing } else { patient() });

@@ -1,4 +1,4 @@
-//! Two nodes, their routers played by the test; over real sockets where the kernel matters.
+//! Two nodes whose routers are played by the test; over real sockets where the kernel matters.
 
 mod entering;
 mod handshake;
@@ -33,14 +33,14 @@ use crate::router::ids::{ConnId, MemberId, RoomId, RunId};
 use crate::router::message::{Brings, Hello, Message};
 use crate::thread::{STACK_SMALL_BYTES, spawn};
 
-/// Nothing in these tests takes so long, unless something is wrong.
+/// Nothing in these tests takes this long unless something is wrong.
 const SOON: Duration = Duration::from_secs(10);
 
 fn patient() -> Limits {
     Limits { handshake_deadline_ms: 10_000, ..Limits::default() }
 }
 
-/// Keeps every lane it is given, for the test to use.
+/// Keeps every lane that it is given, for the test to use.
 #[derive(Default)]
 struct Shelf(Mutex<Vec<(ConnId, MemberId, bool, Channel)>>);
 
@@ -51,7 +51,7 @@ impl Lanes for Shelf {
     }
 }
 
-/// A node whose router is the test.
+/// A node with the test as its router.
 struct Peer {
     net: Arc<Net>,
     events: Receiver<Event>,
@@ -95,14 +95,14 @@ impl Peer {
         conn
     }
 
-    /// Begins a connection over a stream, as the one who dialled.
+    /// Starts a connection over a stream, as the dialer.
     fn dial_over(&self, stream: Arc<dyn Stream>, role: Role) -> ConnId {
         let conn = next_dialled();
         dial::start_over(&self.net, conn, (stream, NOWHERE), role).unwrap();
         conn
     }
 
-    /// Begins a connection over a stream, as the one who was dialled.
+    /// Starts a connection over a stream, as the listener.
     fn accept(&self, stream: Arc<dyn Stream>) {
         listener::admit(&self.net, stream, NOWHERE);
     }
@@ -149,13 +149,13 @@ impl Peer {
         self.order(conn, ConnOrder::Send(message));
     }
 
-    /// The same as [`Self::play_as`], of a router that finds everybody to be who may come.
+    /// Like [`Self::play_as`], with a router that accepts everybody.
     fn play(&self, conn: ConnId, room: RoomId, plan: Plan) -> (bool, Result<Outcome, Closed>) {
         self.play_as(conn, room, plan, |_| ConnOrder::Judged { known: true })
     }
 
-    /// Answers `ConnOpened`, `HelloArrived`, and what is to be judged by `judge`; gives what came
-    /// of the plan, and whether the tags said that both are in one room.
+    /// Answers `ConnOpened` and `HelloArrived`, and other questions by `judge`; returns the plan's
+    /// result, and whether the tags said that both are in one room.
     fn play_as(
         &self,
         conn: ConnId,
@@ -226,7 +226,7 @@ fn recognise() -> Plan {
     Plan::Recognise { room: ROOM, chain: Vec::new() }
 }
 
-/// Links alice (dialling) and bob, who know each other; gives each one's end.
+/// Links alice (dialling) and bob, who know each other; returns each one's end.
 fn linked(alice: &Peer, bob: &Peer, role: Role) -> (ConnId, ConnId) {
     alice.dial(bob, role);
     agreed(alice, bob)

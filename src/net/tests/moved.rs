@@ -11,7 +11,7 @@ use crate::router::message::{Refusal, Why};
 use crate::router::signed::Claim;
 use crate::wire::opening::Opening;
 
-/// What alice makes of it when eve says this, after the Hellos.
+/// What alice must make of eve's message, sent after the Hellos.
 fn protocol(played: &Result<Outcome, Closed>) {
     assert!(matches!(played, Err(Closed::Protocol(_))), "{played:?}");
 }
@@ -57,8 +57,8 @@ fn h6_an_identity_shown_in_another_connection_is_refused() {
     protocol(&played);
 }
 
-/// A signature that nobody needs the secret key for: of a point of small order every message has
-/// one (Chalkias, Garillot, Nikolaenko: "Taming the many EdDSAs", 2020).
+/// A signature that needs no secret key: with a point of small order every message has one
+/// (Chalkias, Garillot, Nikolaenko: "Taming the many EdDSAs", 2020).
 #[test]
 fn h6_an_identity_of_small_order_is_refused() {
     let mut neutral = [0; 32];
@@ -77,7 +77,7 @@ fn h6_an_identity_of_small_order_is_refused() {
     }
 }
 
-/// Bob's newcomer's signature, that he gave eve's open room, opens no other; and it is no identity.
+/// Bob's signature as a newcomer to eve's open room opens no other; nor is it an identity.
 #[test]
 fn h6_a_newcomers_signature_is_good_for_one_connection() {
     let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
@@ -110,7 +110,7 @@ fn h6_a_newcomers_signature_is_good_for_one_connection() {
     }
 }
 
-/// One that is let in shows the same identity again, for the room: eve cannot bring another's.
+/// A newcomer that is let in shows the same identity again, for the room: eve cannot use another's.
 #[test]
 fn h6_a_newcomer_stays_who_it_was() {
     let alice = Peer::new(patient());
@@ -132,7 +132,7 @@ fn h6_a_newcomer_stays_who_it_was() {
     protocol(&played);
 }
 
-/// Eve is no member: she passes bob's proof on to alice, who has the invitation.
+/// Eve is no member: she passes bob's proof on to alice, who knows the invitation.
 #[test]
 fn h6_a_find_proof_moved_to_another_connection_finds_nothing() {
     let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
@@ -148,7 +148,7 @@ fn h6_a_find_proof_moved_to_another_connection_finds_nothing() {
             assert!(matches!(proof, Opening::Find(_)), "{proof:?}");
             eve.says_hello();
             eve.says(&proof);
-            // All that she can say to bob now is a proof that does not hold.
+            // Now she can only send bob a proof that is invalid.
             with_bob.says(&Opening::Found([7; 32]));
         });
         let list = vec![findable];
@@ -161,7 +161,7 @@ fn h6_a_find_proof_moved_to_another_connection_finds_nothing() {
     });
 }
 
-/// Bob's own proof sent back to him is not the member's.
+/// Bob's own proof, sent back to him, is not the member's.
 #[test]
 fn h6_a_find_proof_sent_back_is_not_the_members() {
     let bob = Peer::new(patient());
@@ -180,8 +180,8 @@ fn h6_a_find_proof_sent_back_is_not_the_members() {
     assert_eq!(played, Err(Closed::Refused(Refusal::of(Why::NoInvitation))));
 }
 
-/// Eve is a member, so that she knows the find key: what bob gives her does not let her in as a
-/// guest elsewhere, nor as bob.
+/// Eve is a member, so she knows the find key: what bob gives her does not let her in elsewhere as
+/// a guest, nor as bob.
 #[test]
 fn h6_what_a_guest_signs_is_good_for_one_connection() {
     let (alice, bob) = (Peer::new(patient()), Peer::new(patient()));
@@ -283,7 +283,7 @@ fn h5_nothing_follows_the_first_password_message_when_the_room_answers_open() {
     assert_eq!(played, Err(Closed::Refused(Refusal::of(Why::NotLocked))));
 }
 
-/// The one that lets a newcomer in proves its identity for that very room.
+/// A member that lets a newcomer in proves its identity for that very room.
 #[test]
 fn h6_a_host_shows_itself_for_the_room_that_it_grants() {
     let alice = Peer::new(patient());

@@ -1,8 +1,8 @@
-//! The downloads in progress, as far as they concern this disk.
+//! The downloads in progress, as far as this disk is concerned.
 //!
-//! A partial file is held by one [`Content`], however often its download is begun and dropped:
-//! lanes may still fetch for an earlier opening when the next one comes, and then share it. What
-//! was verified for one opening is verified for the next.
+//! Each partial file is held by one [`Content`], however often its download is started and dropped:
+//! lanes may still be fetching for an earlier opening when the next one comes, and then share it.
+//! What was verified for one opening is verified for the next.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,51 +17,51 @@ use crate::net::lane::BATCH_BYTES;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::FileId;
 
-/// No opening of the router's, which counts them up.
+/// Not a turn of the router's, which counts up.
 const NO_TURN: u64 = u64::MAX;
 
-/// A partial file and what is known of it.
+/// A partial file, and what is known of it.
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) file: FileId,
     pub(super) size: u64,
     pub(super) part: Part,
-    /// What an earlier run said that it had.
+    /// What an earlier run claimed to have.
     claimed: Bitmap,
     served: OnceLock<Arc<Served>>,
     turn: AtomicU64,
-    /// The last field: told when the partial file is closed.
+    /// The last field, so that it is notified after the partial file is closed.
     gone: RoomForMore,
 }
 
 impl Content {
-    /// The verified chunks and the list of hashes, once that is known.
+    /// The verified chunks and the list of hashes, once the list is known.
     pub(super) fn served(&self) -> Option<&Arc<Served>> {
         self.served.get()
     }
 
-    /// Whether `turn` is still the opening that the router is interested in.
+    /// Whether `turn` is still the opening that the router wants.
     pub(super) fn is_for(&self, turn: u64) -> bool {
         self.turn.load(Ordering::Acquire) == turn
     }
 
-    /// The router is interested in this opening from here on.
+    /// From now on the router wants this opening.
     pub(super) fn set_turn(&self, turn: u64) {
         self.turn.store(turn, Ordering::Release);
     }
 
-    /// The router has dropped the download: who works for it stops when convenient.
+    /// The router has dropped the download: its workers stop when convenient.
     pub(super) fn abandon(&self) {
         self.set_turn(NO_TURN);
     }
 
-    /// The file has its name: whoever downloads it again begins with another.
+    /// The file has its final name: downloading it again starts with another partial file.
     pub(super) fn retire(&self) {
         self.abandon();
         self.gone.tell();
     }
 
-    /// Takes the list of hashes, and verifies what is claimed while `go_on` says so.
+    /// Takes the list of hashes, and verifies what is claimed as long as `go_on` allows.
     pub(super) fn adopt(
         &self,
         tree: FileTree,
@@ -86,8 +86,8 @@ impl Content {
         Ok(served)
     }
 
-    /// Copies what is missing from another source of the same content, and verifies it on the
-    /// way. What the source cannot give is left to be fetched.
+    /// Copies what is missing from another source of the same content, verifying it on the way.
+    /// What the source cannot give must still be fetched.
     pub(super) fn copy_from(
         &self,
         source: &Served,
@@ -125,13 +125,13 @@ impl Content {
 pub(super) struct Contents {
     by_file: Mutex<BTreeMap<FileId, Weak<Content>>>,
     changed: Condvar,
-    /// Partial files are opened one at a time: whoever looks whether one is free holds it.
+    /// Partial files are opened one at a time: to see whether one is free, a thread must hold it.
     opening: Mutex<()>,
 }
 
 impl Contents {
-    /// The open partial file of `file`, or the one in `folder`, opened now. Waits while another
-    /// thread opens or closes it.
+    /// The open partial file of `file`, or the one in `folder`, which is opened. Waits while
+    /// another thread opens or closes it.
     pub(super) fn obtain(
         self: &Arc<Self>,
         disk: &Arc<dyn Disk>,
@@ -159,14 +159,14 @@ impl Contents {
         work()
     }
 
-    /// Those that are open and whose id begins so.
+    /// The open ones whose ids begin so.
     pub(super) fn open(&self, prefix: &str) -> Vec<Arc<Content>> {
         let by_file = self.lock();
         let named = by_file.iter().filter(|(file, _)| file.to_string().starts_with(prefix));
         named.filter_map(|(_, content)| content.upgrade()).collect()
     }
 
-    /// The right to open `file`, or what is open already.
+    /// The right to open `file`, or its content if it is open already.
     fn reserve(self: &Arc<Self>, file: FileId) -> Result<RoomForMore, Arc<Content>> {
         let mut by_file = self.lock();
         while let Some(known) = by_file.get(&file) {
@@ -184,7 +184,7 @@ impl Contents {
     }
 }
 
-/// Makes room for the next opening of a file: at the latest when it is dropped.
+/// Makes way for the next opening of a file, at the latest when dropped.
 #[derive(Debug)]
 struct RoomForMore {
     contents: Arc<Contents>,
@@ -194,7 +194,7 @@ struct RoomForMore {
 
 impl RoomForMore {
     fn tell(&self) {
-        // Once: afterwards there may be another one of this file.
+        // Only once: afterwards there may be another one of this file.
         if !self.told.swap(true, Ordering::AcqRel) {
             self.contents.lock().remove(&self.file);
             self.contents.changed.notify_all();

@@ -52,14 +52,14 @@ impl Transfers {
         })
     }
 
-    /// Looks whether the disk takes these chunks.
+    /// Checks whether the disk has room for these chunks.
     pub(super) fn try_part(&self, file: FileId, turn: u64, chunks: Vec<u32>) -> Option<Event> {
         let answer = move |result| Event::PartTried { file, turn, result };
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move || {
             let failed = answer(Err(failures::lasting(failures::inside())));
             let owed = ReplyGuard::new(&shared.host.inbox, failed);
-            // A download that is gone needs no answer, and this one no chunk.
+            // A download that is gone needs no answer, and this download no chunk.
             let content = shared.lock().content(file, turn);
             let tried = content.map_or(Ok(()), |content| content.part.try_room(&chunks));
             owed.send(answer(tried.map_err(|error| failures::of_part(&error))));
@@ -110,7 +110,7 @@ impl Transfers {
         let held = content.as_ref().and_then(|content| content.held());
         let is_held = held.map(|held| chunk.is_some_and(|chunk| held.has(chunk)));
         let result = match (content, is_held) {
-            // An earlier opening had asked for it.
+            // An earlier opening had requested it.
             (_, Some(true)) => Ok(()),
             (Some(content), Some(false)) => {
                 let wanted = match (&content, chunk) {
@@ -151,14 +151,14 @@ impl Transfers {
         dropped.into_iter().for_each(|dropped| self.put_away(dropped));
     }
 
-    /// Ends the interest in a download. Its file is closed elsewhere, for that takes its time.
+    /// Ends the interest in a download. Its file is closed elsewhere, because that takes time.
     fn put_away(&self, download: OpenPart) {
         let Some(content) = download.content else { return };
         content.abandon();
         if let Some(served) = content.served() {
             self.shared.host.sources.remove_this(&content.file, served);
         }
-        // If there is no room for the job the file is closed here: late beats never.
+        // If the job cannot be queued, the file is closed here: better late than never.
         let _ = self.disk.submit(move || drop(content));
     }
 }
@@ -225,7 +225,7 @@ impl TransferShared {
         Ok(PartState::Verified(served.held()))
     }
 
-    /// Takes the list of hashes for a download: from here on it is served as far as it has come.
+    /// Takes the list of hashes for a download: from now on it is served as far as it has come.
     pub(super) fn adopt(
         &self,
         content: &Content,
@@ -290,7 +290,7 @@ fn short_tree(opening: &PartOpening) -> Option<FileTree> {
     FileTree::verified(&opening.file, opening.size, hashes)
 }
 
-/// The router asked for something of a download that is not open.
+/// The router requested something of a download that is not open.
 fn not_open() -> FetchError {
     let text = "the download is not open; start it again";
     FetchError::Disk(failures::lasting(Failure::new(Code::IoError, text)))

@@ -1,4 +1,4 @@
-//! What the files on this disk did not allow, in the codes of the contract.
+//! Failures of files on this disk, in the codes of the contract.
 
 use std::io;
 
@@ -71,17 +71,17 @@ pub(super) fn of_part(error: &PartError) -> DiskError {
     DiskError { failure: Failure::new(code, error.to_string()), may_pass: error.may_pass() }
 }
 
-/// A download cannot go on, whatever the disk does.
+/// A download cannot go on, whatever happens to the disk.
 pub(super) fn lasting(failure: Failure) -> DiskError {
     DiskError { failure, may_pass: false }
 }
 
-/// There are too many jobs for the disk: no node gets here within its limits.
+/// There are too many jobs for the disk: within its limits no node gets here.
 pub(super) fn too_much() -> Failure {
     Failure::new(Code::IoError, "too much is being done on this disk; try again later")
 }
 
-/// A mistake of the program: a panic in the work that this is the answer to.
+/// A bug: the work that should have answered panicked.
 pub(super) fn inside() -> Failure {
     Failure::new(Code::IoError, "klatch failed inside; please report this")
 }

@@ -1,4 +1,4 @@
-//! The work of a lane's thread: read what was asked for in pieces, verify, write.
+//! The work of a lane's thread: reads what was requested in pieces, verifies and writes it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::net::lane::{ChunkWanted, HASH_BYTES, Request, TELL};
 use crate::router::event::{Closed, Event, FetchError, Fetched};
 use crate::router::ids::{ConnId, Digest32, FileId};
 
-/// For which download something is asked.
+/// Which download a request is for.
 pub(super) struct FetchTask {
     pub(super) content: TaskContent,
     pub(super) turn: u64,
@@ -52,8 +52,8 @@ pub(super) struct Fetching<'a> {
 }
 
 impl Fetching<'_> {
-    /// Takes the answers to what was asked until the lane ends, or nothing was asked for so long;
-    /// says how it ended.
+    /// Takes answers to the requests until the lane ends, or nothing was requested for `idle`;
+    /// returns how it ended.
     pub(super) fn run(mut self, asked: Receiver<(Request, FetchTask)>, idle: Duration) -> Closed {
         while let Ok((request, task)) = asked.recv_timeout(idle) {
             match (request.wanted.clone(), task.content.clone()) {
@@ -84,7 +84,7 @@ impl Fetching<'_> {
             Err(error) => return self.tell(answer(Err(error))),
         };
         let shared = Arc::clone(&self.transfers.shared);
-        // What an earlier run left is hashed, which may take long: others wait for this lane.
+        // What an earlier run left must be hashed, which may take long: others wait for this lane.
         let submitted = self.transfers.slow.submit(move || {
             let owed = ReplyGuard::new(&shared.host.inbox, answer(Err(FetchError::Lane)));
             let adopted = shared.adopt(&content, turn, tree);
@@ -111,7 +111,7 @@ impl Fetching<'_> {
         FileTree::verified(id, size, hashes).ok_or(FetchError::Bad)
     }
 
-    /// Fetches a chunk into its place.
+    /// Fetches a chunk to its place.
     fn chunk(&mut self, request: &Request, task: &FetchTask) {
         let (file, turn, conn) = (request.file, task.turn, self.conn);
         let chunk = match request.wanted {
@@ -147,7 +147,7 @@ impl Fetching<'_> {
         let chunk = self.begin(request, fetched, length)?;
         let served = content.served().ok_or(FetchError::NotHeld)?;
         let expected = served.tree().chunk(chunk).ok_or(FetchError::NotHeld)?;
-        // Only from here on: whoever has waited longest for its host should not keep the chunk
+        // Not before this: the lane that has waited longest for its host should not keep the chunk
         // from one whose bytes are here.
         let mut writing = content.part.writer(chunk).ok_or(PartError::Superseded);
         self.take(chunk, fetched, |piece| {
@@ -201,8 +201,8 @@ impl Fetching<'_> {
     }
 }
 
-/// Writes a piece. What has nowhere to go, for the disk failed or another lane has the chunk, is
-/// still read to its end: the answers behind it must not be lost.
+/// Writes a piece. If it has nowhere to go, because the disk failed or another lane has the chunk,
+/// it is still read to its end: the answers after it must not be lost.
 fn write<'w>(
     writing: Result<ChunkWriter<'w>, PartError>,
     piece: &[u8],
@@ -225,7 +225,7 @@ fn settle(
         }
         Ok(false) => Err(FetchError::Bad),
         Err(PartError::Superseded) if served.holds(chunk) => Ok(()),
-        // The other lane is still at it, and may yet fail.
+        // The other lane is still fetching it, and may yet fail.
         Err(PartError::Superseded) => Err(FetchError::Busy),
         Err(error) => Err(FetchError::Disk(failures::of_part(&error))),
     }

@@ -26,15 +26,15 @@ use crate::router::ids::FileId;
 use crate::router::notice::Failure;
 use crate::router::signed::FolderSummary;
 
-/// Progress is told at most so often.
+/// Progress is reported at most this often.
 const PROGRESS: Duration = Duration::from_millis(100);
 /// Folders whose roots are remembered.
 const CACHED_FOLDERS: usize = 16;
 
-/// A file that is being hashed, or was and waits to be served.
+/// A file that is being hashed, or that was and waits to be served.
 #[derive(Debug, Default)]
 pub(super) struct HashJob {
-    /// The name of the offer, if it is not the file's own.
+    /// The name in the offer, if it is not the file's own.
     name: Option<String>,
     cancelled: AtomicBool,
     served: OnceLock<HashedSource>,
@@ -102,7 +102,7 @@ impl HashJob {
         }
         let opened = open(&path, max_bytes);
         let (file, stamp) = opened.map_err(|error| failures::of_send(&error))?;
-        // Without a router nobody wants to know how it goes.
+        // Without a router nobody wants to know.
         let _ = inbox.send(Event::HashBegan { job, path: path.clone(), size: stamp.len });
         let progress = progress_to(inbox, job);
         let threads = available_parallelism().map_or(1, |cores| cores.get());

@@ -1,4 +1,4 @@
-//! Partial files that no download of this run uses: told at the start, removed when asked.
+//! Partial files that no download of this run uses: reported at the start, removed on request.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use crate::router::notice::{Code, Failure, Finding};
 use crate::router::text::{Untrusted, size};
 use crate::sys::files::free_bytes;
 
-/// With less room than this few downloads end.
+/// With less space than this, few downloads finish.
 const LITTLE_BYTES: u64 = 256 << 20;
 
 impl Transfers {
-    /// Looks for what earlier runs left in the folder for downloads, and tells the router.
+    /// Looks for what earlier runs left in the downloads folder, and tells the router.
     pub(crate) fn look_for_leftovers(&self) {
         let shared = Arc::clone(&self.shared);
-        // A node that has so much to do at its very start can go without.
+        // A node that is so busy at its very start can do without.
         let _ = self.disk.submit(move || {
             let found = shared.contents.alone(|| leftovers::find(&shared.disk, &shared.folder));
-            // A folder that cannot be read is told when something is downloaded.
+            // A folder that cannot be read is reported when something is downloaded.
             let files = found.unwrap_or_default();
             if !files.is_empty() {
                 let folder = shared.folder.canonicalize().unwrap_or(shared.folder.clone());
@@ -52,7 +52,7 @@ impl Transfers {
         submitted.err().map(|_| late(Err(failures::too_much())))
     }
 
-    /// Looks whether the folder for downloads takes any.
+    /// Checks whether the downloads folder accepts files.
     pub(super) fn examine_folder(&self, face: FaceId, line: u64) -> Option<Event> {
         let answer = move |list| Event::FolderExamined { face, line, list };
         let shared = Arc::clone(&self.shared);
@@ -78,7 +78,7 @@ fn health(folder: &Path) -> Vec<Finding> {
 }
 
 impl TransferShared {
-    /// Removes what these digits begin, else what was begun under this name.
+    /// Removes the file whose id begins with these digits, else the one started under this name.
     fn remove_meant(&self, wanted: &str, prefix: Option<&str>) -> Result<Option<u64>, Failure> {
         let removed = prefix.map_or(Ok(None), |prefix| self.remove_part(wanted, prefix))?;
         if removed.is_some() {
@@ -101,11 +101,11 @@ impl TransferShared {
             let text = format!("{wanted} is being downloaded again: cancel that first");
             return Err(Failure::new(Code::IoError, text));
         }
-        // One that was dropped a moment ago may still be open: somebody waits for its last bytes.
+        // One that was just dropped may still be open: a lane waits for its last bytes.
         let open = self.contents.open(prefix);
         let mut freed = None;
         for content in open {
-            // It may have got its name meanwhile.
+            // It may have got its final name meanwhile.
             if let Ok(bytes) = content.part.discard() {
                 freed = Some(freed.unwrap_or(0) + bytes);
             }

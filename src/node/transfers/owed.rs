@@ -4,20 +4,20 @@ use crossbeam_channel::Sender;
 
 use crate::router::event::Event;
 
-/// An event that the router waits for. It is sent however the work ends: a panic in it sends
-/// what was given at the beginning.
+/// An event that the router waits for. It is sent however the work ends: if that panics, the event
+/// given at the start is sent.
 pub(super) struct ReplyGuard<'a> {
     inbox: &'a Sender<Event>,
     otherwise: Option<Event>,
 }
 
 impl<'a> ReplyGuard<'a> {
-    /// Owes `inbox` an event; `otherwise` is the one that says that the work failed.
+    /// Promises `inbox` an event; `otherwise` reports that the work failed.
     pub(super) fn new(inbox: &'a Sender<Event>, otherwise: Event) -> Self {
         Self { inbox, otherwise: Some(otherwise) }
     }
 
-    /// Pays.
+    /// Sends the event.
     pub(super) fn send(mut self, event: Event) {
         self.otherwise = Some(event);
     }

@@ -1,4 +1,4 @@
-//! The user's own files: hashing them, and looking at them again.
+//! The user's own files: hashing them, and checking them again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Transfers {
         }
     }
 
-    /// Looks where a file lies that is served whole.
+    /// Looks up the path of a file that is served whole.
     pub(super) fn look(&self, face: FaceId, line: u64, file: FileId) -> Option<Event> {
         let nowhere = Event::LookedAt { face, line, path: None };
         let sources = &self.shared.host.sources;
@@ -70,7 +70,7 @@ impl Transfers {
         submitted.err().map(|_| nowhere)
     }
 
-    /// What becomes of a file that is offered in a room which is left.
+    /// Parks a file that is offered in a room being left, or undoes that, step by step.
     pub(super) fn park(&self, file: FileId, step: Parking) -> Option<Event> {
         let sources = &self.shared.host.sources;
         if self.park_folder(file, step) {
@@ -135,13 +135,13 @@ impl Transfers {
         let Some(served) = self.shared.host.sources.get(file).or_else(parked) else { return };
         if let Some(copy) = served.leave_place(&path) {
             let unwanted = Unwanted(copy);
-            // Where there is no time for the job it is done by dropping it.
+            // If the job cannot be queued, dropping it here does the work.
             let _ = self.disk.submit(move || drop(unwanted));
         }
     }
 
-    /// Looks whether a chunk is still what was offered. When there is too much to do the router
-    /// gets no answer, as if nobody had complained: whoever did will not ask here again.
+    /// Checks whether a chunk is still what was offered. If there is too much to do, the router
+    /// gets no answer, as if nobody had complained: the member that did will not ask here again.
     pub(super) fn recheck(&self, file: FileId, chunk: u32) {
         let sources = &self.shared.host.sources;
         let (served, folder) = (sources.get(&file), sources.folder(&file));
@@ -164,12 +164,12 @@ impl Transfers {
     }
 }
 
-/// A copy that goes when this is dropped.
+/// A copy that is removed when this is dropped.
 struct Unwanted(Place);
 
 impl Drop for Unwanted {
     fn drop(&mut self) {
-        // What somebody put in its place or wrote into it is not klatch's to remove.
+        // If somebody replaced or changed it, it is not klatch's to remove.
         let path = self.0.path();
         if self.0.is_unchanged()
             && let Err(error) = std::fs::remove_file(path)

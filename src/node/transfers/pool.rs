@@ -1,7 +1,7 @@
-//! A few threads that take jobs in order: begun when there is work, ended when there is none.
+//! A few threads that take jobs in order: started when there is work, ended when there is none.
 //!
-//! Bulk work (hashing, disks) runs here, at lower priority, so that it never delays
-//! chat. Each pool bounds its threads and the jobs that wait; whoever submits never blocks.
+//! Bulk work (hashing, disks) runs here, at lower priority, so that it never delays chat. Each pool
+//! bounds its threads and waiting jobs; submitting never blocks.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use crate::thread;
 
-/// A thread without work ends after so long: long enough to be there for the next job, short
+/// How long a thread without work waits before it ends: long enough to take the next job, short
 /// enough that an idle node has none.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Something to do.
+/// A job.
 type PoolJob = Box<dyn FnOnce() + Send>;
 
 /// All threads are busy and no more jobs may wait, or the pool has stopped.
@@ -28,7 +28,7 @@ pub(super) struct Busy;
 pub(super) struct Bounds {
     /// Name of its threads.
     pub name: &'static str,
-    /// Threads at most.
+    /// Most threads.
     pub threads: usize,
     /// Jobs that may wait for a thread.
     pub waiting: usize,
@@ -71,7 +71,7 @@ impl Pool {
         Self { shared: Arc::new(PoolShared { bounds, state: Mutex::new(state), work, ended }) }
     }
 
-    /// Queues a job; it begins at once while there are threads. Never blocks.
+    /// Queues a job, which begins at once if a thread is free or can start. Never blocks.
     ///
     /// # Errors
     /// [`Busy`]: the job was dropped.
@@ -111,18 +111,18 @@ impl Pool {
         }
     }
 
-    /// Takes no more jobs and drops those that wait; those under way go on.
+    /// Accepts no more jobs and drops those that wait; running ones continue.
     pub(super) fn stop(&self) {
         let mut state = self.shared.lock();
         state.stopped = true;
         let waiting = std::mem::take(&mut state.queue);
         drop(state);
         self.shared.work.notify_all();
-        // Jobs may own what wants to report its end: never under the lock.
+        // A dropped job's contents may report its end: never do that under the lock.
         drop(waiting);
     }
 
-    /// Waits for all threads to end; false when some still run at `deadline`.
+    /// Waits for all threads to end; false if some still run at `deadline`.
     pub(super) fn join(&self, deadline: Instant) -> bool {
         let mut state = self.shared.lock();
         while state.threads > 0 {
@@ -144,8 +144,8 @@ impl PoolShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next job; `None` when the thread shall end. It is counted out in the same moment, so
-    /// that no job is left to a thread that is about to go.
+    /// The next job; `None` if the thread should end. It is counted out in the same moment, so that
+    /// no job is left to a thread that is about to end.
     fn next(&self) -> Option<PoolJob> {
         let mut state = self.lock();
         let mut waited_in_vain = false;
@@ -187,7 +187,7 @@ mod tests {
         Pool::new(Bounds { name: "test", threads, waiting, stack_bytes: 64 * 1024 })
     }
 
-    /// A job that says that it began and ends when told.
+    /// A job that reports its start, and ends when told.
     fn held(pool: &Pool) -> Result<(Receiver<()>, Sender<()>), Busy> {
         let (began, begun) = bounded(1);
         let (end, ended) = bounded::<()>(0);

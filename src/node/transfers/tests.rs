@@ -56,7 +56,7 @@ impl Node {
         self.events.recv_timeout(Duration::from_secs(30)).unwrap()
     }
 
-    /// The next event of those that `pick` takes; others are dropped.
+    /// The next event that `pick` accepts; others are dropped.
     fn find<T>(&self, pick: impl Fn(Event) -> Option<T>) -> T {
         loop {
             if let Some(found) = pick(self.event()) {
@@ -126,7 +126,7 @@ impl Node {
         finished.unwrap()
     }
 
-    /// Opens a download and fetches its list if it needs one; returns the chunks that it lacks.
+    /// Opens a download and fetches its list if it needs one; returns the chunks that are missing.
     fn begin(&self, offer: &Hashed, conn: ConnId) -> Vec<u32> {
         let file = offer.file;
         let held = match self.open(offer, TURN, false) {
@@ -184,7 +184,7 @@ fn channels() -> (Channel, Channel) {
     (end(dialled, dialer), end(accepted, answerer))
 }
 
-/// A lane that runs on a thread of its own, as a connection's.
+/// A lane that runs on a thread of its own, as a connection's does.
 struct Running {
     conn: ConnId,
     thread: JoinHandle<()>,
@@ -223,7 +223,7 @@ fn lane(alice: &Node, bob: &Node) -> (Running, Running) {
     (Running::start(bob, true, asks), Running::start(alice, false, serves))
 }
 
-/// R9: 64 lanes over which nothing was asked for kept a download waiting for 20 s.
+/// R9: 64 lanes without requests kept a download waiting for 20 s.
 #[test]
 fn r9_idle_lanes_give_way() {
     let alice = Node::new(Limits { serve_threads: 4, ..Limits::default() });
@@ -236,18 +236,18 @@ fn r9_idle_lanes_give_way() {
     let _mia = start(3);
     let mut eves = eves.into_iter();
     let (first, _ours) = eves.next().unwrap();
-    assert_eq!(first.closed(), Closed::Gone, "the oldest of who has most");
+    assert_eq!(first.closed(), Closed::Gone, "the oldest lane of the member with most");
     let _another = start(4);
     let (second, _ours) = eves.next().unwrap();
     assert_eq!(second.closed(), Closed::Gone);
-    assert!(ben.0.closed.is_empty(), "one lane is nobody's burden");
+    assert!(ben.0.closed.is_empty(), "a single lane does not give way");
 }
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
-/// Bytes of which no two pages are equal.
+/// Bytes in which no two pages are equal.
 fn bytes(len: usize) -> Vec<u8> {
     (0..len as u64).map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33) as u8).collect()
 }

@@ -23,19 +23,19 @@ use crate::sys::terminal::columns_of_stderr;
 use crate::thread;
 use crate::ui::notice::{Style, error_line};
 
-/// The running klatch says within this time whether it does the job.
+/// Within this time the running klatch says whether it does the job.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
-/// How long the running klatch is waited for after a signal.
+/// How long to wait for the running klatch after a signal.
 const LAST_ANSWER: Duration = Duration::from_millis(1_500);
-/// How long its last output is waited for then.
+/// How long to wait for its last output after that.
 const LAST_LINE: Duration = Duration::from_millis(300);
 
-/// Has the klatch that runs with the same data directory do the one-shot; gives its exit code, or
-/// `None` where this program is to do it on its own.
+/// Lets the klatch that runs with the same data directory do the one-shot; returns its exit code,
+/// or `None` if this program must do it itself.
 ///
 /// # Errors
-/// With the exit code: options that only an own klatch can follow; what the running klatch says
-/// instead of doing anything.
+/// With the exit code: options that only a klatch of its own can follow, or why the running klatch
+/// refused.
 pub(in crate::program) fn hand_over(
     (settings, one_shot): (&Settings, &OneShot),
     (style, output): (Style, &Output),
@@ -43,7 +43,7 @@ pub(in crate::program) fn hand_over(
 ) -> Result<Option<u8>, (u8, Failure)> {
     let alone = settings.alone || settings.room == Some(RoomChoice::New);
     let Some(dir) = settings.data_dir.as_ref().filter(|_| !alone) else { return Ok(None) };
-    // A name may take longer to be found than the running klatch waits for a request.
+    // Resolving a name may take longer than the running klatch waits for a request.
     if !listener::is_ours(&dir.path) {
         return Ok(None);
     }
@@ -105,7 +105,7 @@ fn request(
 fn place(command: &Command) -> Option<RoomPlace> {
     match command {
         Command::Connect { host, port, lock } => {
-            // Nothing at that address: the running klatch is not there.
+            // Nothing at that address, so the running klatch is not there.
             let found = (host.as_str(), *port).to_socket_addrs();
             let addresses = found.map(Iterator::collect).unwrap_or_default();
             let closed = !matches!(lock, LockWish::Unknown);
@@ -116,7 +116,7 @@ fn place(command: &Command) -> Option<RoomPlace> {
     }
 }
 
-/// Why nothing came of it.
+/// Why it came to nothing.
 fn gone(error: &io::Error) -> Failure {
     let why = match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "is it stopped?".to_owned(),
@@ -146,7 +146,7 @@ impl<'a> JobClient<'a> {
     fn is_accepted(&self, request: &JobRequest, within: Duration) -> Result<bool, (u8, Failure)> {
         let refused = |failure| (1, failure);
         let body = serde_json::to_vec(request).map_err(|error| refused(gone(&error.into())))?;
-        // It may refuse and hang up at once: what it said can still be read.
+        // It may refuse and hang up at once: its answer can still be read.
         let sent = self.writer.send(FrameKind::Request, &body);
         let deadline = Instant::now() + within;
         match frames::read(&mut Until { stream: &self.stream, deadline }) {
@@ -164,8 +164,8 @@ impl<'a> JobClient<'a> {
         }
     }
 
-    /// Passes on what comes until the end; gives the exit code. `of_a_file`: stdout is for
-    /// the bytes of a file.
+    /// Passes on what comes until the end; returns the exit code. `of_a_file`: stdout is for a
+    /// file's bytes.
     fn pass_on(&self, of_a_file: bool) -> u8 {
         let leave = {
             let (writer, stream) = (self.writer.clone(), Arc::new(self.stream.try_clone()));
@@ -175,7 +175,7 @@ impl<'a> JobClient<'a> {
                 let _ = writer.send(FrameKind::Leave, &[exit_code]);
                 std::thread::sleep(LAST_ANSWER);
                 let _ = (*stream).as_ref().map(|stream| stream.shutdown(Shutdown::Both));
-                // The reader of stdout may take nothing any more.
+                // Stdout's reader may not take any more.
                 std::thread::sleep(LAST_LINE);
                 std::process::exit(exit_code.into());
             }
@@ -195,7 +195,7 @@ impl<'a> JobClient<'a> {
                         && !std::mem::replace(&mut broken, true)
                     {
                         let line = error_line(&failed(&error), &Style::plain());
-                        // Where errors cannot be written there is nobody to tell.
+                        // If errors cannot be written there is nobody to tell.
                         let _ = writeln!(io::stderr(), "{line}");
                         if of_a_file {
                             // Nobody takes the rest. A klatch that is gone cannot be told.
@@ -203,7 +203,7 @@ impl<'a> JobClient<'a> {
                         }
                     }
                 }
-                // Where errors cannot be written there is nobody to tell.
+                // If errors cannot be written there is nobody to tell.
                 Ok(Some((FrameKind::Err, bytes))) => drop(io::stderr().write_all(&bytes)),
                 Ok(Some((FrameKind::Wanted, _))) => self.give_input(&want, &mut stdin),
                 Ok(Some((FrameKind::Exit, code))) => {
@@ -214,7 +214,7 @@ impl<'a> JobClient<'a> {
         }
     }
 
-    /// The running klatch is gone.
+    /// The connection to the running klatch was lost.
     fn lost(&self) -> u8 {
         let exit_code = signals::first().unwrap_or_else(|| {
             self.output.print(&error(0, None, ended()));
@@ -224,7 +224,7 @@ impl<'a> JobClient<'a> {
         exit_code
     }
 
-    /// Gives the next bytes of stdin, on a thread of their own: they may never come.
+    /// Reads the next bytes of stdin, on a thread of its own because they may never come.
     fn give_input(&self, want: &Sender<()>, stdin: &mut Option<Receiver<()>>) {
         if let Some(wants) = stdin.take() {
             let (writer, plain) = (self.writer.clone(), Style::plain());
@@ -237,7 +237,7 @@ impl<'a> JobClient<'a> {
                         Err(error) => {
                             let text = format!("cannot read stdin: {error}");
                             let line = error_line(&Failure::new(Code::IoError, text), &plain);
-                            // Where errors cannot be written there is nobody to tell.
+                            // If errors cannot be written there is nobody to tell.
                             let _ = writeln!(io::stderr(), "{line}");
                             writer.send(FrameKind::Leave, &[1])
                         }
@@ -257,7 +257,7 @@ impl<'a> JobClient<'a> {
     }
 }
 
-/// The next bytes of stdin; none at its end.
+/// The next bytes of stdin; empty at its end.
 fn read(bytes: &mut [u8]) -> io::Result<&[u8]> {
     loop {
         match io::stdin().lock().read(bytes) {

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::sys::local::Stream;
 
-/// Bytes of stdin, stdout or stderr in one frame.
+/// Most bytes of stdin, stdout or stderr in one frame.
 pub(super) const BYTES_MAX: usize = 64 * 1024;
-/// A request names as many paths as a command line can: each byte of them takes up to four.
+/// A request may name as many paths as fit on a command line: each of their bytes takes up to four.
 const REQUEST_MAX: usize = 8 * 1024 * 1024;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $byte:literal, $max:expr;)*) => {
-        /// What a frame is.
+        /// The kind of a frame.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum FrameKind { $($(#[$doc])* $kind),* }
 
@@ -26,7 +26,7 @@ macro_rules! kinds {
                 match self { $(Self::$kind => $byte),* }
             }
 
-            /// Bytes that it holds at most.
+            /// Most bytes of its content.
             fn max(self) -> usize {
                 match self { $(Self::$kind => $max),* }
             }
@@ -35,34 +35,34 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// From the client, the first: [`super::JobRequest`] in JSON.
+    /// From the client, first: [`super::JobRequest`] in JSON.
     Request = b'r', REQUEST_MAX;
     /// From the client: the next bytes of stdin, one or more.
     Input = b'i', BYTES_MAX;
     /// From the client: stdin has ended.
     EndOfInput = b'e', 0;
-    /// From the client: a signal came that ends with this exit code.
+    /// From the client: a signal came whose exit code this is.
     Leave = b'l', 1;
-    /// From klatch, the first: it does what was asked for.
+    /// From klatch, first: it accepts the job.
     Accepted = b'a', 0;
-    /// From klatch, the first and last: its room is another one.
+    /// From klatch, first and last: it is in another room.
     Elsewhere = b'n', 0;
-    /// From klatch, the first and last: the code and, behind a line feed, the text of a failure.
+    /// From klatch, first and last: a failure's code and, after a line feed, its text.
     Refused = b'f', BYTES_MAX;
     /// From klatch: bytes for stdout.
     Out = b'o', BYTES_MAX;
     /// From klatch: bytes for stderr.
     Err = b'x', BYTES_MAX;
-    /// From klatch: the next bytes of stdin are wanted.
+    /// From klatch: it wants the next bytes of stdin.
     Wanted = b'w', 0;
-    /// From klatch, the last: the exit code.
+    /// From klatch, last: the exit code.
     Exit = b'c', 1;
 }
 
 /// The next frame; `None` at the end of the stream.
 ///
 /// # Errors
-/// `InvalidData` for what is no frame; what the stream says.
+/// `InvalidData` if it is not a frame; the stream's error.
 pub(super) fn read(stream: &mut impl Read) -> io::Result<Option<(FrameKind, Vec<u8>)>> {
     let mut head = [0; 5];
     loop {
@@ -89,7 +89,7 @@ pub(super) fn read(stream: &mut impl Read) -> io::Result<Option<(FrameKind, Vec<
     Ok(Some((kind, body)))
 }
 
-/// The writing half of a stream; clones write whole frames in turn.
+/// The writing half of a stream; clones take turns, with a whole frame each.
 #[derive(Debug, Clone)]
 pub(super) struct Writer(Arc<Mutex<Stream>>);
 
@@ -101,7 +101,7 @@ impl Writer {
     /// Sends a frame.
     ///
     /// # Errors
-    /// `InvalidInput` when it is too long; what the stream says.
+    /// `InvalidInput` if it is too long; the stream's error.
     pub(super) fn send(&self, kind: FrameKind, body: &[u8]) -> io::Result<()> {
         let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= kind.max());
         let length = length.ok_or(ErrorKind::InvalidInput)?.to_be_bytes();
@@ -109,7 +109,7 @@ impl Writer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&frame)
     }
 
-    /// A stream whose bytes go into frames of this kind.
+    /// A stream that sends its bytes in frames of this kind.
     pub(super) fn stream(&self, kind: FrameKind) -> Box<dyn Write + Send> {
         Box::new(Base64Bytes { writer: self.clone(), kind })
     }
@@ -132,7 +132,7 @@ impl Write for Base64Bytes {
     }
 }
 
-/// Reads until a moment, and no longer.
+/// A reader with a deadline.
 pub(super) struct Until<'a> {
     pub(super) stream: &'a Stream,
     pub(super) deadline: Instant,
@@ -141,7 +141,7 @@ pub(super) struct Until<'a> {
 impl Read for Until<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        // A timeout of zero would mean forever.
+        // A zero timeout would mean forever.
         self.stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
         let mut stream = self.stream;
         let read = stream.read(bytes);

@@ -10,7 +10,7 @@ use crate::sys::local::{self, LocalListener, Stream};
 /// Its name in the data directory.
 const NAME: &str = "socket";
 
-/// A socket that listens; its file goes when this is dropped.
+/// A listening socket; dropping this removes its file.
 #[derive(Debug)]
 pub(in crate::program) struct JobListener {
     pub(super) socket: LocalListener,
@@ -18,11 +18,11 @@ pub(in crate::program) struct JobListener {
 }
 
 impl JobListener {
-    /// Listens in `dir`, whose lock the caller holds: what lies there is of a klatch that was
-    /// killed.
+    /// Listens in `dir`, whose lock the caller holds: any socket there is left from a killed
+    /// klatch.
     ///
     /// # Errors
-    /// When the system makes no socket there.
+    /// When the system cannot create a socket there.
     pub(in crate::program) fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join(NAME);
         match fs::remove_file(&path) {
@@ -35,18 +35,18 @@ impl JobListener {
 
 impl Drop for JobListener {
     fn drop(&mut self) {
-        // One that stays is replaced by the next klatch.
+        // If it remains, the next klatch replaces it.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Whether a klatch of this user's listens in `dir`, or did so when it was killed.
+/// Whether a klatch of this user listens in `dir`, or did so when it was killed.
 pub(super) fn is_ours(dir: &Path) -> bool {
-    // In a folder that others can write to, anybody could listen there.
+    // In a folder that others can write to, anybody could listen.
     Facts::of_name(&dir.join(NAME)).is_ok_and(|socket| socket.owner == me())
 }
 
-/// The klatch that listens in `dir`, if there is one.
+/// Connects to the klatch that listens in `dir`, if there is one.
 pub(super) fn connect(dir: &Path) -> Option<Stream> {
     if !is_ours(dir) {
         return None;
@@ -70,7 +70,7 @@ mod tests {
         let listener = JobListener::open(home.path()).unwrap();
         assert_eq!(mode(&home.path().join(NAME)), 0o600);
         assert!(connect(home.path()).is_some());
-        // As a klatch leaves it that was killed.
+        // As a killed klatch leaves it.
         let stale = home.path().join("stale");
         fs::rename(home.path().join(NAME), &stale).unwrap();
         drop(listener);

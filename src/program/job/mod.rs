@@ -33,31 +33,31 @@ pub(super) use client::hand_over;
 pub(super) use listener::JobListener;
 pub(super) use server::Jobs;
 
-/// The version of requests and frames; another one is refused in words.
+/// The version of requests and frames; any other is refused, with the reason.
 const VERSION: u32 = 1;
 
-/// What is to be done, and how its result is to look.
+/// What to do, and how the result should look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct JobRequest {
     version: u32,
     one_shot: OneShot,
-    /// After it is done: go on serving until a signal comes.
+    /// Go on serving after that, until a signal comes.
     stay: bool,
-    /// Where paths begin that are not whole.
+    /// Where relative paths begin.
     folder: OsString,
     save: Save,
-    /// Only if the present room is all of these.
+    /// Do it only if the present room is all of these.
     places: Vec<RoomPlace>,
-    /// Only in the room whose id begins so.
+    /// Do it only in the room whose id begins so.
     room: Option<String>,
     look: Look,
     /// How many earlier messages are wanted; `None`: none.
     backlog: Option<usize>,
-    /// What people are to know from the start.
+    /// What people should know from the start.
     remark: Option<String>,
 }
 
-/// For [`super::foreign`]: a frame, and the byte of its kind.
+/// For [`super::foreign`]: a frame, with its kind as a byte.
 pub(super) fn frame(bytes: &mut &[u8]) -> io::Result<Option<(u8, Vec<u8>)>> {
     Ok(frames::read(bytes)?.map(|(kind, body)| (kind.byte(), body)))
 }
@@ -75,12 +75,12 @@ enum Save {
     Stdout,
 }
 
-/// Where a room was said to be.
+/// How a room was named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum RoomPlace {
-    /// At these addresses, all of one name; only in a closed room if so wanted.
+    /// By these addresses, all of one name; if `closed`, only a closed room counts.
     Addresses { addresses: Vec<SocketAddr>, closed: bool },
-    /// Where an invitation leads: names room and maker.
+    /// By an invitation, with this hash of room and maker.
     Invited([u8; 8]),
 }
 
@@ -92,14 +92,14 @@ struct Look {
     color_errors: bool,
     timestamps: bool,
     verbose: bool,
-    /// Columns of the terminal on which what moves is shown, if there is one.
+    /// Columns of the terminal for the progress line, if there is one.
     columns: Option<u16>,
 }
 
 impl Look {
     fn style(self) -> Style {
         let Self { color, color_errors, timestamps, verbose, .. } = self;
-        // Times are in the zone of the system, whichever that is then.
+        // Times are in the system's time zone when they are shown.
         let offset = if timestamps { None } else { Style::plain().offset };
         Style { color, color_errors, timestamps, verbose, offset, ..Style::plain() }
     }

@@ -18,13 +18,13 @@ use crate::router::notice::{Code, Failure};
 use crate::sys::local::{self, Stream};
 use crate::thread::{self, STACK_LARGE_BYTES, STACK_SMALL_BYTES};
 
-/// Jobs at once.
+/// Most jobs at once.
 const JOBS_MAX: usize = 16;
 /// How long jobs may write their last output after klatch has ended.
 const LAST_WORDS: Duration = Duration::from_millis(300);
-/// So long their threads are waited for.
+/// How long to wait for their threads.
 const LAST_JOBS: Duration = Duration::from_millis(1_500);
-/// After an error of the system, such as no more descriptors.
+/// Pause after a system error, such as running out of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What every job needs.
@@ -33,7 +33,7 @@ pub(super) struct JobShared {
     /// Where the node listens.
     pub(super) addr: SocketAddr,
     pub(super) pages: Arc<Pages>,
-    /// Folders that go with the program.
+    /// Folders that are removed with the program.
     pub(super) kept: Arc<Mutex<Vec<TempDir>>>,
     stopping: AtomicBool,
 }
@@ -46,7 +46,7 @@ pub(in crate::program) struct Jobs {
 }
 
 impl Jobs {
-    /// Takes jobs for a node that runs.
+    /// Takes jobs for a running node.
     pub(in crate::program) fn start(
         listener: JobListener,
         (node, addr): (Access, SocketAddr),
@@ -76,7 +76,7 @@ impl Drop for Jobs {
         self.shared.stopping.store(true, Ordering::SeqCst);
         drop(self.wake.take());
         if let Some(thread) = self.thread.take() {
-            // A panic was logged by the thread's guard.
+            // The thread's guard logged a panic.
             let _ = thread.join();
         }
     }
@@ -88,11 +88,11 @@ struct Begun {
     thread: JoinHandle<()>,
 }
 
-/// Until [`Jobs`] is dropped, which hangs up on `woken`.
+/// Accepts until [`Jobs`] is dropped, which hangs up on `woken`.
 fn accept(listener: JobListener, shared: &Arc<JobShared>, woken: &Stream) {
     let mut jobs = BTreeMap::<u64, Begun>::new();
     for number in 0.. {
-        // An interrupted wait is one that has nothing to tell.
+        // If the wait is interrupted, there is nothing to accept.
         let waited = listener.socket.wait(woken);
         if shared.stopping.load(Ordering::SeqCst) {
             break;
@@ -110,14 +110,14 @@ fn accept(listener: JobListener, shared: &Arc<JobShared>, woken: &Stream) {
             }
         }
     }
-    // Nobody comes any more.
+    // No more connections can come.
     drop(listener);
     end(&mut jobs);
 }
 
 fn begin(stream: Stream, shared: &Arc<JobShared>, jobs: usize) -> std::io::Result<Option<Begun>> {
     if jobs >= JOBS_MAX {
-        // There is room for so little in a stream that nobody has written to.
+        // So few bytes fit into a stream to which nobody has written.
         stream.set_nonblocking(true)?;
         let text = format!("klatch is busy with {JOBS_MAX} other jobs: try again later");
         work::refuse(&Writer::new(stream), &Failure::new(Code::IoError, text));
@@ -129,7 +129,7 @@ fn begin(stream: Stream, shared: &Arc<JobShared>, jobs: usize) -> std::io::Resul
     Ok(Some(Begun { stream, thread }))
 }
 
-/// The node has ended: jobs end by themselves, but for those whose client does not read.
+/// The node has ended: jobs end by themselves, except those whose clients do not read.
 fn end(jobs: &mut BTreeMap<u64, Begun>) {
     let begun = Instant::now();
     let mut shut = false;
@@ -141,7 +141,7 @@ fn end(jobs: &mut BTreeMap<u64, Begun>) {
         if !shut && begun.elapsed() >= LAST_WORDS {
             shut = true;
             for job in jobs.values() {
-                // One that is shut already needs no shutting.
+                // It may be shut already.
                 let _ = job.stream.shutdown(std::net::Shutdown::Both);
             }
         }

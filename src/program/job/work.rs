@@ -30,12 +30,12 @@ use crate::ui::address::read_address;
 use crate::ui::line_reader::{LINE_MAX_BYTES, LineReader};
 use crate::ui::notice::Format;
 
-/// A request comes whole within this time.
+/// A request must be complete within this time.
 const REQUEST: Duration = Duration::from_secs(10);
-/// The exit code of a client that is gone and reported no signal.
+/// The exit code if the client is gone and reported no signal.
 const GONE: u8 = 1;
 
-/// Does what a client asks for, until one of both has ended.
+/// Does what a client asks for, until either side has ended.
 pub(super) fn run(shared: &JobShared, stream: &Stream) {
     let Ok(writer) = stream.try_clone().map(Writer::new) else { return };
     match read_request(stream) {
@@ -46,7 +46,7 @@ pub(super) fn run(shared: &JobShared, stream: &Stream) {
         }
         Err(failure) => refuse(&writer, &failure),
     }
-    // One that is shut already needs no shutting.
+    // It may be shut already.
     let _ = stream.shutdown(Shutdown::Both);
 }
 
@@ -83,7 +83,7 @@ pub(super) fn parse_request(body: &[u8]) -> Result<JobRequest, Failure> {
         .map_err(|error| Failure::new(Code::IoError, format!("what came is no request: {error}")))
 }
 
-/// A client and what it talks to.
+/// A job's client, and the parts of klatch that it uses.
 struct RunningJob<'a> {
     shared: &'a JobShared,
     stream: &'a Stream,
@@ -125,14 +125,14 @@ impl RunningJob<'_> {
             }
         };
         output.only_own_files(target.folder());
-        // The room was named: another one, to which its person may go next, is not meant.
+        // If the room was named, another one that klatch may enter later is not meant.
         let named = !request.places.is_empty() || request.room.is_some();
         let first = named.then_some(Command::BeginFace { room }).into_iter().collect();
         let work = JobTools { face, output, target, folder, stay: request.stay };
         self.work(&work, (first, request.one_shot), reader)
     }
 
-    /// How things stand in the running klatch, and up to where that is known from its notices.
+    /// The state of the running klatch, and the position in its notices up to which that is known.
     fn overview(&self, face: &Face) -> Option<(Box<Overview>, u64)> {
         self.shared.node.handle.overview(face.id).ok()?;
         match face.answers.recv() {
@@ -159,7 +159,7 @@ impl RunningJob<'_> {
         self.writer.send(FrameKind::Exit, &[exit_code])
     }
 
-    /// Does the one-shot, and ends with its exit code, or without when the node ended before.
+    /// Does the one-shot, and ends with its exit code, or without one if the node ended first.
     fn work(
         &self,
         work: &JobTools,
@@ -198,7 +198,7 @@ impl RunningJob<'_> {
             let hearing = || {
                 let exit_code = hear(stream, &give);
                 *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(exit_code);
-                // Threads that wait for an answer or for stdin go on.
+                // Threads that wait for an answer or for stdin continue.
                 handle.close(face.id);
                 drop((give, client));
             };
@@ -217,7 +217,7 @@ impl RunningJob<'_> {
                 let mut all = self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
                 all.append(&mut kept);
             }
-            // A node that has ended already need not be told.
+            // It may have ended already.
             let _ = handle.command(face.id, 0, Command::EndFace { keep_offers });
             handle.close(face.id);
             // Their output comes before the end; panics were logged.
@@ -238,7 +238,7 @@ struct JobTools {
     stay: bool,
 }
 
-/// Has every thread of a job end.
+/// Makes every thread of a job end.
 struct EndOnDrop<'a> {
     handle: &'a Handle,
     feed: &'a Feed,
@@ -250,12 +250,12 @@ impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
         self.handle.close(self.work.face.id);
         self.work.output.finish(self.feed);
-        // One that is shut already needs no shutting.
+        // It may be shut already.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
-/// The exit code of a job, as that of any one-shot; `None`: the node ended before it was done.
+/// The exit code of a job, as of any one-shot; `None`: the node ended before it was done.
 fn exit_code(done: Result<OneShotEnd, Stopped>, failed: bool, left: Option<u8>) -> Option<u8> {
     match done {
         _ if failed => Some(1),
@@ -265,7 +265,7 @@ fn exit_code(done: Result<OneShotEnd, Stopped>, failed: bool, left: Option<u8>) 
     }
 }
 
-/// Takes what the client says until it ends its job or is gone; with which exit code.
+/// Takes what the client sends until it ends its job or is gone; returns the exit code for that.
 fn hear(mut stream: &Stream, give: &Sender<Vec<u8>>) -> u8 {
     loop {
         let given = match frames::read(&mut stream) {
@@ -274,14 +274,14 @@ fn hear(mut stream: &Stream, give: &Sender<Vec<u8>>) -> u8 {
             Ok(Some((FrameKind::Leave, code))) => return code.first().copied().unwrap_or(GONE),
             _ => return GONE,
         };
-        // Only what was asked for has a place.
+        // There is space only for what was asked for.
         if given.is_err() {
             return GONE;
         }
     }
 }
 
-/// Until the client is gone, or the node has ended.
+/// Waits until the client is gone, or the node has ended.
 fn wait_for_end(gone: &Receiver<()>, answers: &Receiver<Answer>) {
     loop {
         select! {
@@ -291,10 +291,10 @@ fn wait_for_end(gone: &Receiver<()>, answers: &Receiver<Answer>) {
     }
 }
 
-/// The client's stdin, which is asked for as it is read.
+/// The client's stdin, requested as it is read.
 struct ClientInput {
     writer: Writer,
-    /// Nothing in one: stdin has ended.
+    /// An empty chunk means that stdin has ended.
     chunks: Receiver<Vec<u8>>,
     chunk: Cursor<Vec<u8>>,
     ended: bool,
@@ -351,10 +351,10 @@ fn target(save: Save) -> Result<SaveTarget, Failure> {
 fn is_here(places: &[RoomPlace], overview: &Overview, addr: SocketAddr) -> bool {
     let plain = |addr: SocketAddr| SocketAddr::new(addr.ip().to_canonical(), addr.port());
     let own = overview.addresses.iter().filter_map(|text| read_spoken(text));
-    // Members' own words about themselves must not draw anything into their room.
+    // Members' claims about their addresses must not direct anything into their room.
     let known: Vec<_> = own.chain(overview.reached.iter().copied()).map(plain).collect();
     places.iter().all(|place| match place {
-        // The attempt to enter an open room reports that it will not do.
+        // An open room will not do, and the attempt to enter it reports that.
         RoomPlace::Addresses { closed: true, .. } if !overview.locked => false,
         RoomPlace::Addresses { addresses, .. } => addresses.iter().any(|one| {
             let one = plain(*one);
@@ -369,13 +369,13 @@ fn is_here(places: &[RoomPlace], overview: &Overview, addr: SocketAddr) -> bool 
     })
 }
 
-/// An address as klatch says it.
+/// Reads an address as klatch displays it.
 fn read_spoken(text: &str) -> Option<SocketAddr> {
     let (host, port) = read_address(text).ok()?;
     Some(SocketAddr::new(host.parse::<IpAddr>().ok()?, port?))
 }
 
-/// Messages from before the job came are history to it.
+/// For a job, earlier messages are history.
 fn as_history(notice: &Notice) -> Notice {
     let mut notice = notice.clone();
     match &mut notice {

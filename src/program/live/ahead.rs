@@ -1,5 +1,5 @@
-//! Type-ahead: lines that were typed while a command was waited for, or before a question came.
-//! They wait here, in order, and are shown above the line being typed.
+//! Type-ahead: lines typed while a command was awaited, or before a question came. They wait here,
+//! in order, and are shown above the line being typed.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use crate::router::text::Untrusted;
 use crate::ui::command::secret_part;
 use crate::ui::width::fit;
 
-/// Rows of lines that wait; more are counted.
+/// Most rows for waiting lines; further ones are only counted.
 const ROWS_MAX: usize = 4;
 
 /// The lines.
@@ -19,15 +19,15 @@ pub(super) struct Ahead {
 #[derive(Debug)]
 struct LineAhead {
     text: String,
-    /// Asked about already: it counts as typed by itself.
+    /// The person was asked about it already: it counts as a line typed by itself.
     pasted: bool,
-    /// It is not shown.
+    /// Not shown.
     secret: bool,
     /// It may be a password.
     confirm_next: bool,
 }
 
-/// The line whose turn it is.
+/// The next line to be taken.
 #[derive(Debug)]
 pub(super) struct Next {
     pub(super) text: String,
@@ -41,7 +41,7 @@ impl Ahead {
         self.lines.push_back(LineAhead { text, pasted: false, secret, confirm_next: false });
     }
 
-    /// Lines of one paste come before all others.
+    /// Pasted lines come before all others.
     pub(super) fn put_first(&mut self, lines: Vec<String>, confirm_next: bool) {
         for text in lines.into_iter().rev() {
             self.lines.push_front(LineAhead {
@@ -53,24 +53,24 @@ impl Ahead {
         }
     }
 
-    /// A password was asked for: what was typed before may have been meant as one.
+    /// A password was asked for: earlier lines may have been meant as one.
     pub(super) fn confirm_next(&mut self) {
         self.lines.iter_mut().for_each(|line| line.confirm_next = true);
     }
 
-    /// The line whose turn it is, which is taken.
+    /// Takes the next line.
     pub(super) fn next(&mut self) -> Option<Next> {
         let LineAhead { text, pasted, confirm_next, .. } = self.lines.pop_front()?;
         Some(Next { text, pasted, confirm_next })
     }
 
-    /// The lines up to the first that may be secret, which are taken.
+    /// Takes the lines before the first that may be secret.
     pub(super) fn take_shown(&mut self) -> Vec<String> {
         let shown = self.lines.iter().take_while(|line| !line.secret && !line.confirm_next).count();
         self.lines.drain(..shown).map(|line| line.text).collect()
     }
 
-    /// The lines as they are shown.
+    /// The lines as rows to be shown.
     pub(super) fn rows(&self, columns: usize) -> Vec<String> {
         let row = |line: &LineAhead| {
             let text = Untrusted::new(&line.text).line();

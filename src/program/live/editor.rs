@@ -26,11 +26,11 @@ use crate::ui::known::{Known, OutsidePlaces};
 
 /// The prompt before the line being typed.
 const PROMPT: &str = "> ";
-/// A sequence that begins with Esc goes on within this time.
+/// A sequence that begins with Esc must continue within this time.
 const ESCAPE_MS: u16 = 200;
 /// Columns between tab stops.
 const TAB_STOP: usize = 8;
-/// Words of commands, while they are typed: this will not be said to the room.
+/// For the words of commands, while they are typed: such a line will not go to the room.
 const COMMAND_COLOUR: &str = "\x1b[36m";
 const PLAIN: &str = "\x1b[0m";
 
@@ -46,13 +46,13 @@ pub(super) enum Read {
     },
     /// With Ctrl-D on an empty line.
     Leave,
-    /// By us, with what stood in it.
+    /// By klatch, with the text that was in it.
     Broken(String),
     /// The terminal is gone.
     End,
 }
 
-/// Says whether the line that is being edited is to be broken off.
+/// Tells whether the line being edited should be broken off.
 pub(super) type Breaks = Box<dyn Fn() -> bool + Send>;
 
 /// Carries a broken line out of the editor.
@@ -62,12 +62,12 @@ struct BrokenLine;
 pub(super) struct LineEditor {
     editor: Editor<Assistant, MemHistory>,
     screen: Arc<Screen>,
-    /// What the next line begins with.
+    /// Text with which the next line begins.
     begun: String,
 }
 
 impl LineEditor {
-    /// An editor that draws what waits on the screen, and what wakes it to do so.
+    /// An editor that draws the screen's waiting rows, with the means to wake it for that.
     ///
     /// # Errors
     /// When there is no terminal to edit on.
@@ -80,11 +80,11 @@ impl LineEditor {
         let config = Config::builder()
             .completion_type(CompletionType::List)
             .completion_show_all_if_ambiguous(true)
-            // Colours are ours: what waits on the screen is drawn by the highlighter.
+            // The colours are ours: the highlighter draws the screen's waiting rows.
             .color_mode(ColorMode::Forced)
             .max_history_size(super::history::LINES_MAX)?
             .tab_stop(TAB_STOP as u8)
-            // After a lone Esc it would look at nothing else until the next key.
+            // Otherwise, after a lone Esc, it would react to nothing else until the next key.
             .keyseq_timeout(Some(ESCAPE_MS))
             .build();
         let past = MemHistory::with_config(&config);
@@ -106,24 +106,24 @@ impl LineEditor {
         Ok((Self { editor, screen, begun: String::new() }, printer))
     }
 
-    /// Reads a line behind the prompt of the room.
+    /// Reads a line after the room's prompt.
     pub(super) fn read(&mut self) -> Read {
         let begun = std::mem::take(&mut self.begun);
         self.read_behind(PROMPT, &begun)
     }
 
-    /// The next line behind the prompt of the room begins with this text.
+    /// The next line after the room's prompt begins with this text.
     pub(super) fn begin_with(&mut self, text: String) {
         self.begun = text;
     }
 
-    /// What the next line would begin with; it begins with nothing then.
+    /// Takes the text with which the next line would have begun.
     pub(super) fn take_begun(&mut self) -> Option<String> {
         Some(std::mem::take(&mut self.begun)).filter(|begun| !begun.is_empty())
     }
 
-    /// Reads a line until `breaks` interrupts it, but not before everything typed by then is taken
-    /// in; a change of `breaks` must wake the editor. `secret`: nothing of the line is shown.
+    /// Reads a line until `breaks` interrupts it, but not before taking in all that was typed up to
+    /// then; a change of `breaks` must wake the editor. `secret`: nothing of the line is shown.
     pub(super) fn read_until(&mut self, secret: bool, breaks: Breaks) -> Read {
         if let Some(assistant) = self.editor.helper() {
             *assistant.breaks.borrow_mut() = Some(breaks);
@@ -142,7 +142,7 @@ impl LineEditor {
         self.read_behind(question, "")
     }
 
-    /// Reads something that is not to be seen.
+    /// Reads something that must not be seen.
     pub(super) fn ask_hidden(&mut self, question: &str) -> Read {
         if let Some(assistant) = self.editor.helper() {
             assistant.hidden.set(true);
@@ -185,7 +185,7 @@ impl LineEditor {
         }
     }
 
-    /// A line was broken off where its prompt was about to be drawn.
+    /// A line was broken off just before its prompt was drawn.
     fn broken(&self) -> Read {
         let line = self.editor.helper().map(|assistant| assistant.line.take());
         match self.screen.break_off() {
@@ -196,7 +196,7 @@ impl LineEditor {
 
     /// Remembers a line for the arrow keys, and a host for completion.
     pub(super) fn remember(&mut self, line: &str, host: Option<String>) {
-        // A line that is the same as the last is not kept twice, which is no failure.
+        // A line equal to the last one is not kept twice, which is no failure.
         let _ = self.editor.history_mut().add(line);
         if let (Some(host), Some(assistant)) = (host, self.editor.helper()) {
             let mut hosts = assistant.hosts.borrow_mut();
@@ -206,7 +206,7 @@ impl LineEditor {
     }
 }
 
-/// Rows between the first of the prompt and the cursor behind the line, as the editor counts them.
+/// Rows from the prompt's first to the cursor after the line, as the editor counts them.
 fn rows_below(prompt: &str, line: &str, columns: usize, mode: GraphemeClusterMode) -> usize {
     let (mut row, mut column) = (0, 0);
     for text in [prompt, line] {
@@ -234,17 +234,17 @@ fn rows_below(prompt: &str, line: &str, columns: usize, mode: GraphemeClusterMod
     row
 }
 
-/// What the editor asks while a line is typed.
+/// Answers the editor's questions while a line is typed.
 struct Assistant {
     screen: Arc<Screen>,
     known: Arc<Mutex<Known>>,
     hosts: RefCell<Vec<String>>,
-    /// The line is a secret.
+    /// Whether the line is secret.
     hidden: Cell<bool>,
     /// The line as it was last edited.
     line: RefCell<String>,
     breaks: RefCell<Option<Breaks>>,
-    /// A key came since the prompt was drawn last.
+    /// Whether a key came since the prompt was last drawn.
     by_key: Cell<bool>,
     color: bool,
 }
@@ -255,7 +255,7 @@ impl Validator for Assistant {}
 impl Hinter for Assistant {
     type Hint = String;
 
-    /// No hint; but this is called whenever the line changes.
+    /// Gives no hint, but is called whenever the line changes.
     fn hint(&self, line: &str, _pos: usize, _context: &Context<'_>) -> Option<String> {
         line.clone_into(&mut self.line.borrow_mut());
         // Only here can a test make the editor's own thread panic while it edits.
@@ -281,7 +281,7 @@ impl Completer for Assistant {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (start, found) = known.complete(head, self);
         if found.len() > 1 {
-            // The list that follows stands between the rows above and the prompt.
+            // The list that follows comes between the rows above and the prompt.
             self.screen.detach();
         }
         let pair = |candidate: crate::ui::known::Candidate| Pair {
@@ -315,7 +315,7 @@ impl OutsidePlaces for Assistant {
 }
 
 impl Highlighter for Assistant {
-    /// Draws what waits above the prompt; it is called exactly when the prompt's row is clear.
+    /// Draws the waiting rows above the prompt; called exactly when the prompt's row is clear.
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(
         &'s self,
         prompt: &'p str,
@@ -325,12 +325,12 @@ impl Highlighter for Assistant {
         if self.breaks.borrow().as_ref().is_some_and(|breaks| breaks()) {
             self.screen.gate().pass(|| self.left(prompt));
             if by_key {
-                // When it is the waker that has the prompt drawn, no key waits anywhere.
+                // If the waker caused this redraw, no keys are waiting anywhere.
                 self.screen.gate().wake();
                 return Cow::Owned(self.screen.redraw(|| self.left(prompt)) + prompt);
             }
-            // The editor knows no other way to end a line from outside, and keeps nothing that
-            // this would leave half done.
+            // There is no other way to end the editor's line from outside, and it keeps nothing
+            // that this would leave half done.
             resume_unwind(Box::new(BrokenLine));
         }
         Cow::Owned(self.screen.redraw(|| self.left(prompt)) + prompt)
@@ -360,7 +360,7 @@ impl Highlighter for Assistant {
 }
 
 impl Assistant {
-    /// The rows left on the screen by a line that will not be ended.
+    /// The rows that a line which will not be ended leaves on the screen.
     fn left(&self, prompt: &str) -> String {
         let line = self.line.borrow();
         if line.is_empty() || self.hidden.get() {
@@ -380,7 +380,7 @@ impl Assistant {
     }
 }
 
-/// The length of the command's word, slash included, that a line starts with.
+/// The length of the command word, including the slash, with which a line begins.
 fn starts_as_command(line: &str) -> Option<usize> {
     let body = line.strip_prefix('/').unwrap_or(line);
     let word = body.split([' ', '\t']).next().unwrap_or_default();
@@ -388,7 +388,7 @@ fn starts_as_command(line: &str) -> Option<usize> {
     is_command(word, slash).then_some(line.len() - body.len() + word.len())
 }
 
-/// As wide as the text, and nothing of it.
+/// As wide as the text, but showing nothing of it.
 fn covered(text: &str, by: char) -> String {
     let mode = GraphemeClusterMode::from_env();
     text.graphemes(true)
@@ -399,8 +399,8 @@ fn covered(text: &str, by: char) -> String {
         .collect()
 }
 
-/// The text without what a terminal would act on. What is left out has no width for the editor
-/// either, but for a sequence that follows an escape character, which it takes for a colour.
+/// The text without anything that a terminal would act on. For the editor that has no width either,
+/// except a sequence after an escape character, which it takes for a colour.
 fn harmless(text: &str) -> String {
     let mode = GraphemeClusterMode::from_env();
     let mut out = String::with_capacity(text.len());

@@ -13,8 +13,8 @@ use crossbeam_channel::Sender;
 use super::tty;
 use crate::sys::terminal::Modes;
 
-/// How long the editor is waited for. One that waits for keys comes by at once; in the middle of a
-/// search or of a quoted key it does not look around, and touches no modes either.
+/// How long to wait for the editor. If it waits for keys it passes at once; in the middle of a
+/// search or of a quoted key it reacts to nothing, but then it changes no modes either.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The gate of one terminal.
@@ -28,22 +28,22 @@ pub(super) struct EditorGate {
 #[derive(Debug, Default)]
 struct EditorGateState {
     closed: bool,
-    /// The thread that edits a line.
+    /// The thread that is editing a line.
     inside: Option<ThreadId>,
     /// The terminal's modes while a line is edited.
     editing: Option<Modes>,
     /// The modes between two lines.
     quiet: Option<Modes>,
-    /// What stood in the line when the editor was stopped.
+    /// The text in the line when the editor was stopped.
     left: Option<String>,
 }
 
-/// A line is edited; dropping this ends it.
+/// A line is being edited; dropping this ends it.
 #[derive(Debug)]
 pub(super) struct Inside<'a>(&'a EditorGate);
 
 impl EditorGate {
-    /// An open gate; `wake` makes an editor that waits for keys come by.
+    /// An open gate; `wake` makes an editor that waits for keys pass.
     pub(super) fn new(wake: Sender<()>) -> Self {
         Self { state: Mutex::default(), changed: Condvar::new(), wake }
     }
@@ -52,13 +52,13 @@ impl EditorGate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the editor draw its line anew, soon.
+    /// Makes the editor redraw its line soon.
     pub(super) fn wake(&self) {
-        // One that is on its way already will do.
+        // One that is under way already will do.
         let _ = self.wake.try_send(());
     }
 
-    /// A line begins. Does not return when the program ends.
+    /// A line begins. Does not return if the program ends.
     pub(super) fn enter(&self) -> Inside<'_> {
         let mut state = self.lock();
         if state.closed {
@@ -69,7 +69,7 @@ impl EditorGate {
         Inside(self)
     }
 
-    /// The editor comes by while a line is edited, which is `left`. Does not return when the
+    /// The editor passes while a line is edited, whose text is `left`. Does not return if the
     /// program ends.
     pub(super) fn pass(&self, left: impl FnOnce() -> String) {
         let mut state = self.lock();
@@ -89,12 +89,12 @@ impl EditorGate {
         stand_still();
     }
 
-    /// The modes of the terminal between two lines.
+    /// Sets the terminal's modes between two lines.
     pub(super) fn keep_quiet(&self, modes: Modes) {
         self.lock().quiet = Some(modes);
     }
 
-    /// Somebody else had the terminal meanwhile: gives it the modes that it should have now.
+    /// Something else had the terminal meanwhile: gives it the modes that it should have now.
     pub(super) fn resume(&self) {
         let state = self.lock();
         let editing = state.editing.as_ref().filter(|_| state.inside.is_some());
@@ -103,8 +103,8 @@ impl EditorGate {
         }
     }
 
-    /// Closes the gate for good and waits until the editor stands still. What stood in its line is
-    /// returned, once, if it was about to draw that anew.
+    /// Closes the gate for good and waits until the editor stops at it. Returns the text in its
+    /// line, once, if it was about to be redrawn.
     pub(super) fn close(&self) -> Option<String> {
         let mut state = self.lock();
         state.closed = true;
@@ -114,7 +114,7 @@ impl EditorGate {
             let edits = |state: &mut EditorGateState| state.inside.is_some();
             let waited = self.changed.wait_timeout_while(state, PATIENCE, edits);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            // It is waited for once.
+            // Only one call waits.
             state.inside = None;
         }
         state.left.take()
@@ -125,7 +125,7 @@ impl Drop for Inside<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.inside = None;
-        // The editor puts back the modes that it found, which may have been a shell's.
+        // The editor restores the modes that it found, which may have been a shell's.
         if let Some(quiet) = state.quiet.as_ref().filter(|_| !state.closed) {
             tty::set(quiet);
         }
@@ -149,10 +149,10 @@ mod tests {
 
     use super::*;
 
-    /// A gate, and where the editor is woken.
+    /// A gate, and the receiver through which the editor is woken.
     fn gate() -> (&'static EditorGate, crossbeam_channel::Receiver<()>) {
         let (wake, wakes) = bounded(1);
-        // The editor's thread stays there forever.
+        // The editor's thread stays at it forever.
         (Box::leak(Box::new(EditorGate::new(wake))), wakes)
     }
 

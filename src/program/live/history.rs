@@ -9,14 +9,14 @@ use crate::sys::files::private;
 use crate::ui::command::holds_secret;
 use crate::ui::line_reader::{Line, LineReader};
 
-/// Commands that are kept.
+/// Most commands kept.
 pub(super) const LINES_MAX: usize = 500;
-/// Bytes of one of them.
+/// Most bytes of one command.
 const LINE_MAX_BYTES: usize = 4_096;
 /// The file in the data directory.
 const FILE: &str = "history";
 
-/// The commands, oldest first, and where they are kept.
+/// The commands, oldest first, and their file.
 #[derive(Debug, Default)]
 pub(super) struct History {
     lines: Vec<String>,
@@ -24,8 +24,8 @@ pub(super) struct History {
 }
 
 impl History {
-    /// What a data directory remembers; nothing is kept without one. A history that cannot be
-    /// read is begun anew: it is a convenience.
+    /// What a data directory remembers; without one, nothing is kept. A history that cannot be read
+    /// is started afresh, as it is only a convenience.
     pub(super) fn open(data_dir: Option<&Path>) -> Self {
         let Some(path) = data_dir.map(|dir| dir.join(FILE)) else { return Self::default() };
         let mut lines = read(&path).unwrap_or_default();

@@ -29,11 +29,11 @@ use history::History;
 use screen::Screen;
 pub use tty::{Tty, is_dumb};
 
-/// What wakes the editor: rows up and down again, so that it draws its prompt anew and changes
-/// nothing by itself.
+/// Wakes the editor: moves up and down again, so that it redraws its prompt, and changes nothing by
+/// itself.
 const WAKE: &str = "\x1b[A\n";
 
-/// The half of a live terminal that shows.
+/// The output half of a live terminal.
 #[derive(Debug)]
 pub struct LiveOutput {
     view: LiveView,
@@ -43,14 +43,14 @@ pub struct LiveOutput {
     batch_bytes: usize,
 }
 
-/// The half that reads.
+/// The input half.
 pub struct LiveInput {
     editor: LineEditor,
     history: History,
     screen: Arc<Screen>,
-    /// Ctrl-C was the last thing that was typed.
+    /// Whether Ctrl-C was the last thing typed.
     interrupted: bool,
-    /// What was typed while something else went on.
+    /// What was typed while something else was going on.
     ahead: Ahead,
     /// How the person left meanwhile.
     end: Option<Read>,
@@ -59,7 +59,7 @@ pub struct LiveInput {
 /// What a person typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// A line; `confirm_next`: a password was asked for after it was typed, which it may have been.
+    /// A line; `confirm_next`: a password was asked for after it was typed, so it may be one.
     Line {
         /// The line.
         text: String,
@@ -79,10 +79,10 @@ pub(super) enum Typed {
     End,
 }
 
-/// Rows that are gathered before they are shown: enough for one screen, and soon drawn.
+/// Rows collected before they are shown: enough for one screen, and quickly drawn.
 const BATCH_BYTES: usize = 16 * 1024;
 
-/// A live terminal on stdin and stdout, whose modes are taken, and the thread that wakes its
+/// A live terminal on stdin and stdout, whose modes are saved, and the thread that wakes its
 /// editor.
 ///
 /// # Errors
@@ -134,8 +134,8 @@ fn size() -> (usize, usize) {
     (or(columns, 80), or(rows, 24))
 }
 
-/// Panics are told above the line being typed; one that takes the program or its editor with it
-/// leaves the terminal as it was.
+/// Panics are reported above the line being typed; if one ends the program or its editor, the
+/// terminal is left as it was.
 pub(super) fn report_panics(tty: Tty, log: LogAbove) {
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();
@@ -146,7 +146,7 @@ pub(super) fn report_panics(tty: Tty, log: LogAbove) {
                 log.0.close();
                 tty.restore();
             }
-            // The editor still puts back the modes that it found; the program ends, and then ours.
+            // The editor still restores the modes that it found, and klatch its own at the end.
             "stdin" => log.0.close(),
             _ => {}
         }
@@ -155,7 +155,7 @@ pub(super) fn report_panics(tty: Tty, log: LogAbove) {
 }
 
 impl LiveOutput {
-    /// Takes a notice in; whether enough is gathered to be shown.
+    /// Takes in a notice; returns whether enough is collected to be shown.
     pub(super) fn hear(&mut self, notice: &Notice, now_ms: i64) -> bool {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).hear(notice);
         self.view.resize(columns());
@@ -174,12 +174,12 @@ impl LiveOutput {
         self.batch_bytes >= BATCH_BYTES
     }
 
-    /// When time alone has something to show.
+    /// The time at which something must be shown even without a notice.
     pub(super) fn due_ms(&self) -> Option<i64> {
         self.view.due_ms()
     }
 
-    /// Shows what is gathered and what is due.
+    /// Shows what is collected and what is due.
     ///
     /// # Errors
     /// When the terminal is gone.
@@ -194,16 +194,16 @@ impl LiveOutput {
     /// Shows a command that was given.
     pub(super) fn echo(&mut self, line: &str) {
         let pieces = self.view.aside(line);
-        // It is shown with what follows from it.
+        // It is shown together with its results.
         self.gather(pieces);
     }
 
-    /// Where a log goes that would otherwise be written across the line being typed.
+    /// Where to send a log that would otherwise be written across the line being typed.
     pub(super) fn log(&self) -> LogAbove {
         LogAbove(Arc::clone(&self.screen))
     }
 
-    /// The last rows: nothing is edited any more.
+    /// Shows the last rows: editing is over.
     pub(super) fn close(&self) {
         self.screen.close();
     }
@@ -260,7 +260,7 @@ impl LiveInput {
                         self.remark("* Ctrl-C once more leaves");
                     }
                 }
-                // Nobody breaks it off.
+                // Nothing breaks this one off.
                 Read::Broken(line) => self.editor.begin_with(line),
                 Read::Leave => return Typed::Quit,
                 Read::End => return Typed::End,
@@ -268,8 +268,8 @@ impl LiveInput {
         }
     }
 
-    /// Takes in what is typed while something else goes on, until `breaks`; false if the person
-    /// does not want to wait for it any longer. `secret`: it may be a password.
+    /// Takes in what is typed while something else is going on, until `breaks`; false if the person
+    /// does not want to wait any longer. `secret`: it may be a password.
     pub(super) fn type_ahead(
         &mut self,
         secret: bool,
@@ -299,14 +299,14 @@ impl LiveInput {
         }
     }
 
-    /// A question begins: what was typed before it is no answer to it. `secret`: it may have been
+    /// A question begins, so what was typed before it is no answer. `secret`: it may have been
     /// meant as one all the same.
     fn before_question(&mut self, secret: bool) {
-        // Where nothing was typed the line ends as soon as it begins.
+        // If nothing was typed, the line ends as soon as it begins.
         self.screen.gate().wake();
         self.type_ahead(secret, || true);
         if secret {
-            // The text in the line may have been the beginning of it.
+            // The text in the line may be the beginning of a secret.
             if let Some(begun) = self.editor.take_begun().filter(|begun| !begun.trim().is_empty()) {
                 self.ahead.push(begun, true);
                 self.show_ahead();
@@ -329,12 +329,12 @@ impl LiveInput {
         self.editor.begin_with(text);
     }
 
-    /// A question to which `y` or `yes` means yes, and all else no.
+    /// Asks a question: `y` or `yes` means yes, anything else no.
     pub(super) fn confirm(&mut self, question: &str) -> bool {
         self.decide(question) == Some(true)
     }
 
-    /// The same; `None` when the person gives up (Ctrl-C, Ctrl-D) instead of answering.
+    /// The same; `None` if the person gives up (Ctrl-C, Ctrl-D) instead of answering.
     pub(super) fn decide(&mut self, question: &str) -> Option<bool> {
         self.before_question(false);
         let begun = self.editor.take_begun();
@@ -344,7 +344,7 @@ impl LiveInput {
         Some(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
-    /// Asks for something secret; `None` when the person gives up.
+    /// Asks for something secret; `None` if the person gives up.
     pub(super) fn ask_hidden(&mut self, question: &str) -> Option<String> {
         self.before_question(true);
         let begun = self.editor.take_begun();
@@ -356,7 +356,7 @@ impl LiveInput {
         }
     }
 
-    /// Remembers a line; `command` ones for later runs as well.
+    /// Remembers a line; if it is a `command`, for later runs as well.
     pub(super) fn remember(&mut self, line: &str, command: bool) {
         self.editor.remember(line, history::host_of(line));
         if command {
@@ -365,11 +365,11 @@ impl LiveInput {
     }
 
     pub(super) fn remark(&self, row: &str) {
-        // A terminal that is gone shows itself at the next line.
+        // If the terminal is gone, the next line shows it.
         let _ = self.screen.show(vec![Piece::Rows(row.to_owned())], None);
     }
 
-    /// Several lines at once may be a mistake, and cannot be taken back.
+    /// Asks before sending several lines: it may be a mistake, and cannot be undone.
     fn pasted(&mut self, text: &str, confirm_next: bool) -> Option<Typed> {
         let text = text.trim_matches('\n');
         let lines: Vec<String> =

@@ -1,12 +1,11 @@
 //! The rows above the line being typed: the only code that writes to a live terminal.
 //!
 //! While the editor runs, only its thread writes: new rows wait here, and [`Screen::redraw`] gives
-//! them to the editor as part of its prompt, so that every row appears in one write above the line
-//! being typed, in order, and never through it. While the editor does not run, rows are written at
-//! once.
+//! them to the editor as part of its prompt. So every row appears in one write above the line being
+//! typed, in order, and never through it. While the editor does not run, rows are written at once.
 //!
 //! The last own message (the tail) and the transfers (the block) are redrawn in place as long as
-//! nothing else was printed below them; then a tail becomes an ordinary row.
+//! nothing else was printed below them; after that, a tail is an ordinary row.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -23,12 +22,12 @@ use crate::ui::width::width;
 /// Bytes that may wait for the editor; beyond that, printing threads wait for it.
 const PENDING_MAX_BYTES: usize = 64 * 1024;
 
-/// Has a terminal show at once what it was given (synchronised updates).
+/// Makes a terminal show what it has got so far (synchronised updates).
 const END_OF_UPDATE: &str = "\x1b[?2026l";
 
-/// Rows that can be shown again when the terminal has another size.
+/// Most rows that can be shown again after the terminal's size changes.
 const SHOWN_MAX: usize = 500;
-/// Goes to the screen's first row and clears all of it.
+/// Goes to the screen's first row and clears everything.
 const TO_THE_TOP: &str = "\x1b[H\x1b[J";
 
 /// The screen, shared by the printer and the editor.
@@ -47,20 +46,20 @@ struct ScreenState {
     pending: String,
     tail: Option<(EntryId, String)>,
     block: Vec<String>,
-    /// Lines that were typed and wait for their turn.
+    /// Typed lines that are waiting for their turn.
     ahead: Vec<String>,
-    /// The tail and the block are not on the screen as they are here.
+    /// The screen does not show the tail and the block as they are here.
     stale: bool,
-    /// Rows of both right above the prompt.
+    /// How many rows both take, directly above the prompt.
     live_rows: usize,
     /// The last rows above them.
     shown: VecDeque<String>,
-    /// Columns and rows of the terminal when it was drawn.
+    /// The terminal's columns and rows when it was last drawn.
     size: Option<(usize, usize)>,
 }
 
 impl Screen {
-    /// A screen without an editor, and where it is to be woken from.
+    /// A screen without an editor, and the receiver through which to wake one.
     pub(super) fn new() -> (Self, Receiver<()>) {
         let (wake, wakes) = bounded(1);
         let gate = EditorGate::new(wake);
@@ -72,7 +71,7 @@ impl Screen {
         &self.gate
     }
 
-    /// Somebody else wrote to the terminal meanwhile: draws what belongs there anew.
+    /// Something else wrote to the terminal meanwhile: redraws what belongs there.
     pub(super) fn resume(&self) {
         let mut state = self.lock();
         state.live_rows = 0;
@@ -86,10 +85,10 @@ impl Screen {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows pieces, in order, and the transfers as they stand.
+    /// Shows pieces, in order, and the current transfers.
     ///
     /// # Errors
-    /// When the terminal takes nothing any more.
+    /// When the terminal does not accept any more.
     pub(super) fn show(&self, pieces: Vec<Piece>, block: Option<Vec<String>>) -> io::Result<()> {
         let mut state = self.lock();
         while state.editing && state.pending.len() >= PENDING_MAX_BYTES {
@@ -112,7 +111,7 @@ impl Screen {
         write_out(&rows)
     }
 
-    /// From now on shows these lines right above the prompt.
+    /// From now on shows these lines directly above the prompt.
     pub(super) fn show_ahead(&self, rows: Vec<String>) {
         let mut state = self.lock();
         if state.ahead != rows {
@@ -121,7 +120,7 @@ impl Screen {
         }
     }
 
-    /// Shows a row of the log, unless too much waits already: logging must not block.
+    /// Shows a row of the log, unless too much is waiting already: logging must not block.
     pub(super) fn log(&self, row: &str) {
         let mut state = self.lock();
         if state.pending.len() >= PENDING_MAX_BYTES {
@@ -132,12 +131,12 @@ impl Screen {
             self.gate.wake();
         } else {
             let rows = state.take_pending();
-            // Where rows cannot be written there is nobody to tell.
+            // If rows cannot be written there is nobody to tell.
             let _ = write_out(&rows);
         }
     }
 
-    /// The editor starts. Does not return when the program ends.
+    /// The editor starts. Does not return if the program ends.
     pub(super) fn begin(&self) -> Inside<'_> {
         let inside = self.gate.enter();
         let mut state = self.lock();
@@ -147,9 +146,9 @@ impl Screen {
         inside
     }
 
-    /// What the editor shall write in front of its prompt, whose first row it has just cleared.
-    /// Does not return when the program ends; [`Screen::close`] shows `left`, the prompt and its
-    /// line, then.
+    /// What the editor should write before its prompt, whose first row it has just cleared. Does
+    /// not return if the program ends; then [`Screen::close`] shows `left`, the prompt and its
+    /// line.
     pub(super) fn redraw(&self, left: impl FnOnce() -> String) -> String {
         self.gate.pass(left);
         let mut state = self.lock();
@@ -161,8 +160,8 @@ impl Screen {
         let mut out = up_and_clear(state.live_rows);
         out += &state.take_pending();
         if resized {
-            // Terminals differ in what they make of long rows then: nobody knows what stands where.
-            // Rows that waited and have no room there any more go up first.
+            // Terminals differ in what they then do with long rows, so nobody knows where things
+            // are. Waiting rows that no longer fit go up first.
             out += TO_THE_TOP;
             out += &state.last_rows(size);
         }
@@ -190,11 +189,11 @@ impl Screen {
         state.live_rows = 0;
     }
 
-    /// The editor ended with the cursor `rows` rows below its prompt's first: takes away what it
-    /// wrote, and shows what waited.
+    /// The editor ended with the cursor `rows` rows below its prompt's first: removes what it
+    /// wrote, and shows what was waiting.
     ///
     /// # Errors
-    /// When the terminal takes nothing any more.
+    /// When the terminal does not accept any more.
     pub(super) fn end(&self, rows: usize) -> io::Result<()> {
         let mut state = self.lock();
         state.editing = false;
@@ -207,8 +206,8 @@ impl Screen {
         written
     }
 
-    /// The same for a line that was broken off in the middle of an update, with the cursor in its
-    /// first row and nothing of it left.
+    /// The same for a line that was broken off during an update, with the cursor in its first row
+    /// and nothing of it left.
     ///
     /// # Errors
     /// As [`Screen::end`].
@@ -217,8 +216,8 @@ impl Screen {
         self.end(0)
     }
 
-    /// The program ends: whatever waits is shown, below a line that may still be in the editor,
-    /// whose thread goes on no more.
+    /// The program ends: shows whatever is waiting, below a line that may still be in the editor,
+    /// whose thread does not continue.
     pub(super) fn close(&self) {
         let left = self.gate.close();
         let mut state = self.lock();
@@ -245,7 +244,7 @@ impl Screen {
 }
 
 impl ScreenState {
-    /// Shows the rows that wait.
+    /// Takes the waiting rows, to show them.
     fn take_pending(&mut self) -> String {
         let rows = std::mem::take(&mut self.pending);
         for row in rows.lines() {
@@ -308,7 +307,7 @@ impl ScreenState {
     }
 }
 
-/// Rows that a text without line feeds fills.
+/// How many rows a text without line feeds fills.
 fn rows_of(text: &str, columns: usize) -> usize {
     width(text).div_ceil(columns.max(1)).max(1)
 }

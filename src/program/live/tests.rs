@@ -1,5 +1,5 @@
-//! T4: a panic leaves the terminal as it was. The program that panics is this test's own, run once
-//! more on a pseudo-terminal.
+//! T4: a panic leaves the terminal as it was. The program that panics is this test itself, run
+//! again on a pseudo-terminal.
 
 use std::io::Read;
 
@@ -11,14 +11,14 @@ use crate::sys::terminal::Modes;
 use crate::sys::testing::{POSIX, terminal};
 use crate::ui::notice::Style;
 
-/// Says where the program shall panic; without it, it does not.
+/// Names the place where the program should panic; without it, it does not.
 const WHERE: &str = "KLATCH_TEST_PANIC";
 
 /// The line at which the editor panics in tests.
 pub(super) const TRAP: &str = "trap";
 
-/// Where: in the editor's thread, which edits a line; in the main one while a line is edited; and
-/// in the main one at the moment when a line begins or ends.
+/// In the editor's thread, which edits a line; in the main one while a line is edited; and in the
+/// main one just when a line begins or ends.
 const PLACES: [&str; 3] = ["editor", "edited", "begins"];
 
 #[test]
@@ -41,12 +41,12 @@ fn a_program_that_panics() {
         tty.restore();
         std::process::exit(101);
     }
-    // Only while a line is edited are Ctrl-C and its like keys.
+    // Only while a line is edited do Ctrl-C and the like arrive as keys.
     let edited = || !Modes::of_stdin().unwrap().raise_signals();
     while place == "edited" && !edited() {
         std::thread::yield_now();
     }
-    // As `main` would: the hook goes by the name of the thread.
+    // As `main` is: the hook goes by the thread's name.
     let main = std::thread::Builder::new().name("main".into());
     let main = main.spawn(move || {
         let _tty = tty;
@@ -61,7 +61,7 @@ fn t4_a_panic_leaves_the_terminal_as_it_was() {
     if !POSIX {
         return;
     }
-    // The moment is a different one each time.
+    // The moment differs each time.
     for place in PLACES.into_iter().chain(["begins"; 7]) {
         let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();

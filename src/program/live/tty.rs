@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::screen::Screen;
 use crate::sys::terminal::{Modes, is_in_background, write_to_stdout};
 
-/// Resets the modes that an editor may have left on: bracketed paste, synchronised updates,
-/// a hidden cursor, colours.
+/// Turns off the modes that an editor may have left on: bracketed paste, synchronised updates, a
+/// hidden cursor, colours.
 const RESET: &[u8] = b"\x1b[?2004l\x1b[?2026l\x1b[?25h\x1b[0m";
 
 /// The terminal on stdin; dropping the last handle restores it.
@@ -21,7 +21,7 @@ struct SavedModes {
     screen: Arc<Screen>,
 }
 
-/// Whether nobody may send a terminal here anything but text.
+/// Whether the terminal here accepts nothing but text.
 #[must_use]
 pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
@@ -34,11 +34,10 @@ impl Tty {
         io::stdin().is_terminal() && io::stdout().is_terminal() && !is_dumb()
     }
 
-    /// Turns the echo off until [`Tty::restore`]. Keys go on to raise signals while no line is
-    /// edited.
+    /// Turns off the echo until [`Tty::restore`]. Keys still raise signals while no line is edited.
     ///
     /// # Errors
-    /// When stdin is no terminal.
+    /// When stdin is not a terminal.
     pub(super) fn take(screen: Arc<Screen>) -> io::Result<Self> {
         let saved = Modes::of_stdin()?;
         let quiet = saved.quiet();
@@ -47,20 +46,20 @@ impl Tty {
         Ok(Self(Arc::new(SavedModes { modes: Mutex::new(Some(saved)), screen })))
     }
 
-    /// klatch was stopped and goes on: a shell had the terminal meanwhile. (The editor puts its
-    /// modes back after Ctrl-Z, but may do so before it is stopped: any thread of the program takes
-    /// that signal.)
+    /// klatch was stopped and continues: a shell had the terminal meanwhile. (After Ctrl-Z the
+    /// editor restores its own modes, but perhaps too early: any thread of the program can take
+    /// that signal, so klatch may not have stopped yet.)
     pub fn resume(&self) {
         self.0.screen.gate().resume();
         self.0.screen.resume();
     }
 
-    /// Makes the editor look whether its line is to be broken off.
+    /// Makes the editor check whether its line should be broken off.
     pub fn wake(&self) {
         self.0.screen.gate().wake();
     }
 
-    /// Puts everything back, once; nothing is edited any more.
+    /// Restores everything, once; editing is over.
     pub fn restore(&self) {
         self.0.restore();
     }
@@ -69,7 +68,7 @@ impl Tty {
 impl SavedModes {
     fn restore(&self) {
         self.screen.gate().close();
-        // The second to come may end the program right away, so it waits until the first is done.
+        // A second caller may end the program right away, so it waits until the first has finished.
         let mut modes = self.modes.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(saved) = modes.take() else { return };
         set(&saved);
@@ -78,8 +77,8 @@ impl SavedModes {
     }
 }
 
-/// Gives the terminal these modes, unless klatch runs in the background: they are the shell's then,
-/// and who touched them would be stopped.
+/// Gives the terminal these modes, unless klatch runs in the background: then they are the shell's,
+/// and touching them would stop klatch.
 pub(super) fn set(modes: &Modes) {
     if is_in_background() {
         return;
@@ -88,7 +87,7 @@ pub(super) fn set(modes: &Modes) {
     let _ = modes.set();
 }
 
-/// The modes of the terminal, if a line is edited on it: all keys are the editor's.
+/// The terminal's modes, if a line is being edited on it: then all keys go to the editor.
 pub(super) fn modes_of_a_line() -> Option<Modes> {
     Modes::of_stdin().ok().filter(Modes::are_raw)
 }

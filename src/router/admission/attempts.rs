@@ -1,5 +1,5 @@
-//! A person's `connect` or `/join`: dial, ask for a password if need be, try again when both are
-//! busy, and end when the room's history is here.
+//! A person's `connect` or `/join`: dial, ask for a password if needed, retry when both are busy,
+//! and end when the room's history is here.
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
@@ -17,16 +17,16 @@ use crate::router::order::Purpose;
 use crate::router::time::Millis;
 use crate::router::timers::Timer;
 
-/// Passwords asked of a person for one command.
+/// How many passwords a person is asked for in one command.
 const PASSWORD_TRIES: u32 = 3;
-/// How long `connect` goes on trying when the other side is busy.
+/// How long `connect` retries when the other side is busy.
 const BUSY_MS: u64 = 10_000;
-/// A one-shot tries again so soon.
+/// How soon a one-shot retries.
 const AGAIN_MS: u64 = 1_000;
 /// How long `connect` waits for the history.
 const HISTORY_MS: u64 = 10_000;
 
-/// What a person brings who connects.
+/// What a connecting person brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Brought {
     Nothing,
@@ -34,14 +34,14 @@ pub(crate) enum Brought {
     Invitation(InviteLink),
 }
 
-/// How far an attempt is.
+/// How far an attempt has come.
 #[derive(Debug, PartialEq, Eq)]
 enum Progress {
     Dialling(ConnId),
     AskingPassword,
-    /// Busy or crossing: dial again then.
+    /// Busy or crossing: redial at this time.
     Retry(Millis),
-    /// Linked: wait for the history of this member.
+    /// Linked: wait for this member's history.
     Syncing {
         member: MemberId,
         until: Millis,
@@ -57,13 +57,13 @@ struct Attempt {
     port: u16,
     /// Further addresses of an invitation, the next one last.
     elsewhere: Vec<SocketAddr>,
-    /// What the first who answered at one of them had against it. Anybody may live there by now,
-    /// so the others are tried all the same.
+    /// Why the first that answered at one of them refused. Anybody may have that address now, so
+    /// the others are still tried.
     refused: Option<Failure>,
     brought: Brought,
     tries: u32,
     began: Millis,
-    /// What fails is tried again until then, and people are told once.
+    /// Failures are retried until then, and people are told once.
     patience: Option<Millis>,
     told: bool,
     progress: Progress,
@@ -74,7 +74,7 @@ impl Attempt {
         place(&self.host, self.port)
     }
 
-    /// Begins with the first address of an invitation; false if it has none.
+    /// Starts with an invitation's first address; false if it has none.
     fn begin_anew(&mut self, link: &InviteLink) -> bool {
         self.elsewhere = link.addrs.iter().rev().copied().collect();
         let first = self.elsewhere.pop();
@@ -85,20 +85,20 @@ impl Attempt {
     }
 }
 
-/// How the connection of an attempt ended without a link.
+/// How an attempt's connection ended without a link.
 #[derive(Debug)]
 pub(crate) struct Ended<'a> {
     pub(crate) how: &'a Closed,
     pub(crate) refusal: Option<&'a Refusal>,
-    /// A password admits to the room there.
+    /// Whether a password admits to the room there.
     pub(crate) their_password: bool,
-    /// Who was there, once that was proved.
+    /// The peer, once it proved its identity.
     pub(crate) agreed: Option<MemberId>,
-    /// The same program is linked by another connection, as this member.
+    /// The same program is linked over another connection, as this member.
     pub(crate) linked: Option<MemberId>,
 }
 
-/// All that are under way, by number.
+/// All attempts in progress, by number.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     next: u64,
@@ -106,7 +106,7 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// What an attempt brings to whoever answers.
+    /// What an attempt brings to the peer that answers.
     pub(crate) fn brings(&self, id: u64) -> Option<Brings> {
         Some(match self.all.get(&id)?.brought {
             Brought::Nothing => Brings::Nothing,
@@ -128,7 +128,7 @@ impl Attempts {
         self.all.is_empty()
     }
 
-    /// Begins a `connect`; what fails is tried again until `patience` ends.
+    /// Starts a `connect`; failures are retried until `patience` ends.
     pub(crate) fn connect(
         &mut self,
         cx: &mut Context,
@@ -150,7 +150,7 @@ impl Attempts {
         }
     }
 
-    /// Enters a room by an invitation: its addresses are tried one after the other.
+    /// Enters a room by an invitation: its addresses are tried one after another.
     pub(crate) fn join(
         &mut self,
         cx: &mut Context,
@@ -197,7 +197,7 @@ impl Attempts {
         id
     }
 
-    /// Nobody came in at this address: the next, or what was said at the first that answered.
+    /// This address did not work: try the next, or report what the first that answered said.
     pub(crate) fn not_here(&mut self, cx: &mut Context, id: u64, failure: Failure) {
         let Some(attempt) = self.all.get_mut(&id) else { return };
         if let Some(next) = attempt.elsewhere.pop() {
@@ -209,7 +209,7 @@ impl Attempts {
         self.end(cx, id, Err(refused.unwrap_or(failure)));
     }
 
-    /// The same for somebody who answered.
+    /// The same if somebody answered.
     fn refused_here(&mut self, cx: &mut Context, id: u64, failure: Failure) {
         if let Some(attempt) = self.all.get_mut(&id) {
             attempt.refused.get_or_insert_with(|| failure.clone());
@@ -276,7 +276,7 @@ impl Attempts {
         true
     }
 
-    /// The connection of an attempt became a link.
+    /// An attempt's connection became a link.
     pub(crate) fn linked(&mut self, cx: &mut Context, conn: ConnId, member: MemberId) {
         let until = cx.now.plus(HISTORY_MS);
         let dialled = |attempt: &Attempt| attempt.progress == Progress::Dialling(conn);
@@ -286,7 +286,7 @@ impl Attempts {
         }
     }
 
-    /// The connection of an attempt ended without a link.
+    /// An attempt's connection ended without a link.
     pub(crate) fn conn_ended(
         &mut self,
         cx: &mut Context,
@@ -309,7 +309,7 @@ impl Attempts {
                 let again = cx.now.plus(cx.rng.between(100, 300));
                 self.go_on(cx, id, Progress::Retry(again));
             }
-            // Of two who dial each other at once, one may be in the room of the other already.
+            // If two dial each other at once, one may already be in the other's room.
             (Why::Busy | Why::Crossing | Why::InARoom | Why::OtherRoom, Some(member)) => {
                 let until = cx.now.plus(HISTORY_MS);
                 self.go_on(cx, id, Progress::Syncing { member, until });
@@ -342,7 +342,7 @@ impl Attempts {
         }
     }
 
-    /// Whether a one-shot that was refused so tries again; `pause_ms` is what it was told to wait.
+    /// Whether a one-shot retries after such a refusal; `pause_ms` is how long it was told to wait.
     fn tries_again(&mut self, cx: &mut Context, id: u64, failure: &Failure, pause_ms: u64) -> bool {
         let again = cx.now.plus(pause_ms.max(AGAIN_MS) + cx.rng.between(0, AGAIN_MS / 4));
         let Some(attempt) = self.all.get_mut(&id) else { return false };
@@ -367,7 +367,7 @@ impl Attempts {
         true
     }
 
-    /// Ends an attempt, or has it try again while it may still work.
+    /// Ends an attempt, or lets it retry while that may still work.
     pub(crate) fn end(&mut self, cx: &mut Context, id: u64, result: Result<(), Failure>) {
         if let Err(failure) = &result
             && self.tries_again(cx, id, failure, 0)
@@ -382,8 +382,8 @@ impl Attempts {
         }
     }
 
-    /// Ends what a person began and does not want any more; the connection that is not needed
-    /// now. Who is in the room already stays there.
+    /// Ends what a person started and no longer wants; returns the connection that is not needed
+    /// now. If the node is in the room already, it stays there.
     pub(crate) fn give_up(&mut self, cx: &mut Context, of: (FaceId, u64)) -> Option<ConnId> {
         let given = |attempt: &Attempt| (attempt.face, attempt.line) == of;
         let (&id, attempt) = self.all.iter().find(|(_, attempt)| given(attempt))?;
@@ -397,8 +397,8 @@ impl Attempts {
         conn
     }
 
-    /// It is time to dial again, or the history did not come in time; whether somebody is in by
-    /// this attempt.
+    /// It is time to redial, or the history did not come in time; returns whether somebody got in
+    /// by this attempt.
     pub(crate) fn due(&mut self, cx: &mut Context, id: u64) -> bool {
         match self.all.get(&id).map(|attempt| &attempt.progress) {
             Some(Progress::Syncing { .. }) => true,
@@ -410,7 +410,7 @@ impl Attempts {
         }
     }
 
-    /// The attempts that wait for the history of a member who has told it all.
+    /// The attempts that wait for the history of a member that has sent all of it.
     pub(crate) fn synced(&self, has_history_of: impl Fn(&MemberId) -> bool) -> Vec<u64> {
         let is_synced = |attempt: &Attempt| match &attempt.progress {
             Progress::Syncing { member, .. } => has_history_of(member),
@@ -419,7 +419,7 @@ impl Attempts {
         self.all.iter().filter(|(_, attempt)| is_synced(attempt)).map(|(id, _)| *id).collect()
     }
 
-    /// Stops what a person had begun; used when the room is left.
+    /// Ends everything that a person had started, because the room is left.
     pub(crate) fn end_all(&mut self, cx: &mut Context) {
         for id in self.all.keys().copied().collect::<Vec<_>>() {
             let failure = Failure::new(Code::Cancelled, "the room was left meanwhile");

@@ -1,4 +1,4 @@
-//! How often strangers may try passwords, and that people here are told when they do.
+//! How often strangers may try passwords, and how people here are told that they do.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,39 +10,39 @@ use crate::router::ids::ConnId;
 use crate::router::time::Millis;
 use crate::router::timers::Timer;
 
-/// So long an attempt of one address counts.
+/// How long an attempt from an address counts.
 const WINDOW_MS: u64 = 10 * 60_000;
 const HOUR_MS: u64 = 3_600_000;
-/// Password exchanges in progress at once.
+/// Most password exchanges in progress at once.
 const PASSWORD_EXCHANGES: usize = 4;
-/// The last part of the hour's budget, one in so many, is given out slowly.
+/// The last part of the hour's budget, one in this many, is given out slowly.
 const SCARCE: usize = 4;
-/// People are told of wrong passwords so often at most.
+/// People are told of wrong passwords at most this often.
 const TOLD_MS: u64 = 10_000;
-/// Addresses that are named at a time.
+/// Most addresses named at a time.
 const NAMED_MAX: usize = 4;
 
-/// Password exchanges with this node that did not succeed (yet).
+/// Password exchanges with this node that have not succeeded (yet).
 #[derive(Debug, Default)]
 pub(crate) struct Guesses {
     by_addr: BTreeMap<IpAddr, VecDeque<Millis>>,
-    /// When, and from which neighbourhood, in the last hour.
+    /// When they happened in the last hour, and from which neighbourhood.
     all: VecDeque<(Millis, IpAddr)>,
     under_way: BTreeSet<ConnId>,
-    /// Failed ones that nobody was told of yet.
+    /// Failed ones that nobody has been told of.
     untold: BTreeMap<IpAddr, u32>,
-    /// Those of them from addresses that are too many to be named.
+    /// How many of those are from addresses beyond the number remembered.
     untold_elsewhere: u32,
-    /// Before this nobody is told again.
+    /// Nobody is told again before this.
     quiet_until: Millis,
 }
 
 impl Guesses {
-    /// Counts an attempt that begins, or says how long to wait.
+    /// Counts an attempt that begins, or returns how long to wait.
     ///
     /// While little of the hour's budget is left, attempts come one at a time, and each source
-    /// waits the longer the more its neighbourhood has used: so guesses from many places slow down,
-    /// and whoever comes from elsewhere is not kept out by them.
+    /// waits longer the more its neighbourhood has used: so guesses from many places slow down,
+    /// without keeping out people from elsewhere.
     pub(crate) fn begin(
         &mut self,
         conn: ConnId,
@@ -85,7 +85,7 @@ impl Guesses {
         }
     }
 
-    /// How long to wait when most of the hour's budget is used.
+    /// How long to wait when most of the hour's budget is used up.
     fn wait_when_scarce(&self, ip: IpAddr, now: Millis, limits: &Limits) -> u64 {
         let budget = limits.password_attempts_per_hour;
         if self.all.len() < budget - budget / SCARCE {
@@ -95,7 +95,7 @@ impl Guesses {
         let near = neighbourhood_of(ip);
         let used = self.all.iter().filter(|(_, of)| *of == near);
         let (count, last) = used.fold((0, None), |(count, _), (at, _)| (count + 1, Some(*at)));
-        // Whoever had none is next before all who had some.
+        // A source that had none goes before all that had some.
         let turn_ms = if count == 0 { pace_ms } else { 2 * pace_ms };
         let next = self.all.back().map_or(0, |(at, _)| left(*at, turn_ms, now));
         let own = last.map_or(0, |at| left(at, pace_ms.saturating_mul(count), now));
@@ -108,7 +108,7 @@ impl Guesses {
         self.untold_elsewhere = 0;
     }
 
-    /// The connection is over; whether it was an attempt that did not succeed.
+    /// The connection is over; returns whether it was an attempt that did not succeed.
     pub(crate) fn end(&mut self, conn: ConnId) -> bool {
         self.under_way.remove(&conn)
     }
@@ -126,8 +126,8 @@ impl Guesses {
         }
     }
 
-    /// A password did not open this room, or whoever tried it broke off before that was clear:
-    /// the first message of the exchange that answers a guess tells the guesser.
+    /// A password did not open this room, or its owner broke off before that was clear: the first
+    /// message that answers a guess already tells the guesser.
     pub(crate) fn failed(&mut self, cx: &mut Context, ip: IpAddr) {
         let ip = plain_ip(ip);
         if self.untold.len() < NAMED_MAX || self.untold.contains_key(&ip) {
@@ -138,7 +138,7 @@ impl Guesses {
         cx.timers.set(Timer::Guesses, Some(self.quiet_until));
     }
 
-    /// Tells people of what failed since they were last told.
+    /// Tells people what failed since they were last told.
     pub(crate) fn tell(&mut self, cx: &mut Context) {
         let untold = std::mem::take(&mut self.untold);
         let elsewhere = std::mem::take(&mut self.untold_elsewhere);
@@ -159,7 +159,7 @@ impl Guesses {
     }
 }
 
-/// What is left of `span_ms` that began at `at`.
+/// How much is left of `span_ms`, which began at `at`.
 fn left(at: Millis, span_ms: u64, now: Millis) -> u64 {
     span_ms.saturating_sub(now.since(at))
 }
@@ -176,7 +176,7 @@ mod tests {
         begun
     }
 
-    /// R9: strangers from many addresses use the hour up; somebody from elsewhere still gets in.
+    /// R9: strangers from many addresses use up the hour; somebody from elsewhere still gets in.
     #[test]
     fn a_budget_that_is_nearly_used_up_slows_down_and_favours_who_used_least() {
         let mut guesses = Guesses::default();
@@ -186,7 +186,7 @@ mod tests {
             passed += u32::from(guess(&mut guesses, number, &ip, 0).is_ok());
         }
         assert_eq!(passed, 45, "three quarters of 60 at once");
-        // Another place waits for its turn only, and the guessers for an hour's worth of turns.
+        // Another place only waits for its turn, but the guessers for an hour's worth of turns.
         assert_eq!(guess(&mut guesses, 300, "203.0.113.1", 0), Err(60_000));
         assert_eq!(guess(&mut guesses, 301, "203.0.113.1", 60_000), Ok(()));
         assert!(guess(&mut guesses, 302, "198.51.100.77", 120_000).unwrap_err() > 40 * 60_000);
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(more, 0);
     }
 
-    /// R9: twelve addresses guessed as often as they might, and newcomers were out for an hour.
+    /// R9: twelve addresses guessed as often as allowed, and newcomers were shut out for an hour.
     #[test]
     fn r9_the_next_turn_is_for_who_had_none() {
         let mut guesses = Guesses::default();
@@ -208,7 +208,7 @@ mod tests {
         for second in 0..600 {
             for place in 0..12 {
                 number += 1;
-                // They are told no more often than that they may not.
+                // Most of these only hear that they must wait.
                 let _ = guess(&mut guesses, number, &format!("10.{place}.0.1"), second * 1_000);
             }
             number += 1;

@@ -1,7 +1,7 @@
-//! The machine of a person's wish to be let in, and of strangers who try passwords.
+//! The machine for getting people in: this node's person elsewhere, and strangers here by password.
 //!
-//! It decides where to dial, when to ask for a password, when to try again and what to tell
-//! whoever was refused; and how often strangers may try passwords here. It does not look into
+//! It decides where to dial, when to ask for a password, when to retry and what to tell a person
+//! who was refused; and how often strangers may try passwords here. It does not look into
 //! connections, and never decides who is a member.
 
 mod attempts;

@@ -1,4 +1,4 @@
-//! What a person is told who was not let in.
+//! What a person who was not let in is told.
 
 use super::attempts::Brought;
 use crate::router::event::Closed;
@@ -8,12 +8,12 @@ use crate::router::notice::{Code, Failure};
 use crate::router::registry::Registry;
 use crate::router::text::Untrusted;
 
-/// How things stand in the room from which a person wants to connect.
+/// The state of the room from which a person wants to connect.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Here<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) members: &'a Members,
-    /// A link was committed in it.
+    /// Whether a link was committed in it.
     pub(crate) settled: bool,
 }
 
@@ -38,14 +38,14 @@ impl Here<'_> {
     }
 }
 
-/// Why whoever answers `at` a place refused what was `brought` there.
+/// Why the peer that answers `at` a place refused what was `brought` there.
 pub(super) fn refused(at: &str, brought: &Brought, refusal: &Refusal, here: &Here<'_>) -> Failure {
     let wait = refusal.wait_ms.unwrap_or(0).div_ceil(1000);
     let text = match refusal.why {
         Why::Busy | Why::Crossing => {
             format!("{at} was busy with another connection for 10 s: try again")
         }
-        // Whoever made it may be back soon, at that address or another.
+        // Its maker may be back soon, at that address or another.
         Why::SelfConnect if matches!(brought, Brought::Invitation(_)) => {
             let text = format!("nobody of that room answers: {at} is this klatch itself now");
             return Failure::new(Code::Unreachable, text);
@@ -99,7 +99,7 @@ pub(super) fn refused(at: &str, brought: &Brought, refusal: &Refusal, here: &Her
     Failure::new(refusal.why.code(), text)
 }
 
-/// A place as people are told of it.
+/// A place as it is shown to people.
 pub(super) fn place(host: &str, port: u16) -> String {
     format!("{} port {port}", Untrusted::new(host).line())
 }

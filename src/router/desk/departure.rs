@@ -1,5 +1,5 @@
-//! `quit`, `leave` and the end of stdin: one of them goes on once nobody needs this node any more,
-//! or they waited long enough.
+//! `quit`, `leave` and the end of stdin: each of them proceeds once nobody needs this node any
+//! more, or once others have had enough time.
 
 use super::{Desk, GivenCommand};
 use crate::router::command::Command;
@@ -8,23 +8,23 @@ use crate::router::ids::{FaceId, FileId};
 use crate::router::time::Millis;
 use crate::router::timers::Timer;
 
-/// Who was told what leaving would cut off, and says it again within this, must mean it.
+/// If a person who was told what leaving would cut off repeats it within this time, it is meant.
 const CONFIRMED_MS: u64 = 60_000;
 /// How long the end of stdin waits for members to hold what was said.
 const HELD_MS: u64 = 10_000;
-/// Those who can fetch a file from this node only have so long to do so when it ends by itself.
+/// How long members have for files that only this node can give them, when it ends by itself.
 pub(crate) const LAST_HOST_MS: u64 = 60_000;
-/// How often it looks.
+/// How often it checks.
 const LOOK_MS: u64 = 50;
 
-/// Who still needs this node.
+/// Why this node is still needed.
 #[derive(Debug, Default)]
 pub(crate) struct Needs {
-    /// Something that a command began is under way.
+    /// Something that a command started is in progress.
     pub(crate) busy: bool,
     /// Members lack something that was said here.
     pub(crate) unheld: bool,
-    /// Somebody fetches a file that nobody else has whole.
+    /// Somebody is fetching a file of which nobody else has all.
     pub(crate) served: bool,
 }
 
@@ -33,15 +33,15 @@ pub(crate) struct Needs {
 struct Departure {
     given: GivenCommand,
     began: Millis,
-    /// Since when nothing but receipts, or nothing but serving, is waited for.
+    /// Since when it waits only for receipts, or only for serving.
     idle_since: Option<Millis>,
 }
 
-/// Ends that wait, and what was told of them.
+/// Ends that wait, and what people were told about them.
 #[derive(Debug, Default)]
 pub(super) struct Departures {
     waiting: Vec<Departure>,
-    /// When somebody was told what it would cut off, and what they had said.
+    /// When a person was told what leaving would cut off, by which command, and the files.
     told: Option<(Millis, &'static str, Vec<FileId>)>,
 }
 
@@ -50,7 +50,7 @@ impl Departure {
         matches!(self.given.command, Command::EndOfInput)
     }
 
-    /// Whether it waits no longer. The end of stdin also waits for what this node began.
+    /// Whether its wait is over. The end of stdin also waits for what this node started.
     fn is_due(&mut self, needs: &Needs, now: Millis) -> bool {
         let own = self.ends_input();
         if own && needs.busy {
@@ -65,8 +65,8 @@ impl Departure {
 }
 
 impl Desk {
-    /// Whether somebody who was told what `word` would cut off says it again: of these files
-    /// nothing new. If not, they are told now.
+    /// Whether a person who was told what `word` would cut off repeats it, with no further files
+    /// concerned. If not, they are told now.
     pub(crate) fn is_confirmed(
         &mut self,
         now: Millis,
@@ -84,7 +84,7 @@ impl Desk {
         meant
     }
 
-    /// Nobody is told what leaving would cut off: it cuts off nothing.
+    /// Leaving would cut off nothing, so nobody needs to be told.
     pub(crate) fn forget_told(&mut self) {
         self.departures.told = None;
     }
@@ -94,7 +94,7 @@ impl Desk {
         self.departures.waiting.iter().any(|of| matches!(of.given.command, Command::Quit(_)))
     }
 
-    /// An end waits for whoever needs this node, in place of one that waits already.
+    /// An end waits until this node is not needed, replacing one that waits already.
     pub(crate) fn depart_later(&mut self, cx: &mut Context, given: GivenCommand) {
         let mut departure = Departure { given, began: cx.now, idle_since: None };
         let ends_input = departure.ends_input();
@@ -107,13 +107,13 @@ impl Desk {
         cx.timers.set(Timer::Departure, Some(cx.now));
     }
 
-    /// The end of stdin that waits: of which face, and since when.
+    /// The waiting end of stdin: of which face, and since when.
     pub(crate) fn input_ended(&self) -> Option<(FaceId, Millis)> {
         let ended = self.departures.waiting.iter().find(|of| of.ends_input())?;
         Some((ended.given.face, ended.began))
     }
 
-    /// The end that nobody has to wait for any longer.
+    /// The end whose wait is over.
     pub(crate) fn departure_due(
         &mut self,
         cx: &mut Context,
@@ -127,7 +127,7 @@ impl Desk {
         given
     }
 
-    /// The room is left: a `leave` need not wait for that any more.
+    /// The room is left, so a `leave` need not wait any more.
     pub(crate) fn room_left(&mut self, cx: &mut Context) {
         let leaves = |of: &mut Departure| matches!(of.given.command, Command::Leave(_));
         for Departure { given, .. } in self.departures.waiting.extract_if(.., leaves) {

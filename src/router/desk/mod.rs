@@ -1,7 +1,7 @@
-//! The machine of commands under way: which of them wait for others to be done, what is still
-//! asked, what scripts wait for, and when this node may leave.
+//! The machine for commands in progress: which of them wait for others to finish, what people are
+//! still asked, what scripts wait for, and when this node may leave.
 //!
-//! It decides when a command goes on, and never does what it says.
+//! It decides when a command continues, and never carries it out.
 
 mod departure;
 mod waits;
@@ -20,44 +20,44 @@ use super::members::Members;
 use super::notice::{Code, Failure};
 use super::order::GivenCommand;
 
-/// Commands that may wait for a change of the lock.
+/// Most commands that wait for a lock change.
 const DEFERRED_MAX: usize = 64;
 
-/// Commands that are not answered yet, but for those of attempts, sharing and downloads.
+/// Commands that are not answered yet, except those of attempts, offers and downloads.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
-    /// Faces that mean one room.
+    /// Faces that are bound to one room.
     meant: BTreeMap<FaceId, RoomId>,
-    /// What waits for a change of the lock.
+    /// Commands that wait for a lock change.
     deferred: VecDeque<GivenCommand>,
     /// A `password` without one, which is being asked for.
     asking_password: Option<GivenCommand>,
     waits: waits::Waits,
     departures: departure::Departures,
-    /// Whoever spoke to an empty room was told so.
+    /// Whether a person who spoke to an empty room was told so.
     told_alone: bool,
 }
 
 impl Desk {
-    /// A face means this room and no other.
+    /// Binds a face to this room.
     pub(crate) fn begin_face(&mut self, face: FaceId, room: RoomId) {
         self.meant.insert(face, room);
     }
 
-    /// A face ended: nothing of it is answered any more.
+    /// A face ended: none of its commands are answered any more.
     pub(crate) fn end_face(&mut self, face: FaceId) {
         self.waits.forget(face);
         self.meant.remove(&face);
     }
 
-    /// Why a face that means another room does nothing in this one.
+    /// Why a face that is bound to another room does nothing in this one.
     pub(crate) fn is_elsewhere(&self, face: FaceId, room: &RoomId) -> Option<Failure> {
         let meant = self.meant.get(&face).filter(|meant| *meant != room)?;
         let text = format!("the room {}… was left meanwhile", meant.short());
         Some(Failure::new(Code::Cancelled, text))
     }
 
-    /// A command goes on when the change of the lock that is under way is done.
+    /// A command continues when the lock change in progress is done.
     pub(crate) fn defer(&mut self, cx: &mut Context, given: GivenCommand) {
         if self.deferred.len() < DEFERRED_MAX {
             self.deferred.push_back(given);
@@ -67,12 +67,12 @@ impl Desk {
         }
     }
 
-    /// Commands that waited for a change of the lock.
+    /// Takes the commands that waited for a lock change.
     pub(crate) fn take_deferred(&mut self) -> VecDeque<GivenCommand> {
         std::mem::take(&mut self.deferred)
     }
 
-    /// A new password is asked for; it belongs to the command that came last.
+    /// A new password is asked for; it belongs to the latest command.
     pub(crate) fn await_password(&mut self, cx: &mut Context, given: GivenCommand) {
         if let Some(before) = self.asking_password.replace(given) {
             let failure = Failure::new(Code::Cancelled, "another password command came");
@@ -80,8 +80,8 @@ impl Desk {
         }
     }
 
-    /// The password that a command waited for is here; `None`: none waits here, or it is answered
-    /// because none was given.
+    /// The password that a command waited for is here; `None`: none waits here, or no password was
+    /// given and the command is answered.
     pub(crate) fn password_given(
         &mut self,
         cx: &mut Context,
@@ -100,7 +100,7 @@ impl Desk {
         Some(Some(given))
     }
 
-    /// Whoever speaks to an empty room learns that it waits, once.
+    /// A person who speaks to an empty room is told, once, that the message waits.
     pub(crate) fn remark_alone(&mut self, cx: &mut Context, members: &Members) {
         if members.present_count() > 0 {
             self.told_alone = false;

@@ -35,7 +35,7 @@ fn the_end_of_input_waits_for_what_was_begun_and_then_a_while_for_others() {
     assert!(!due(1_000_000, &BUSY), "however long that takes");
     assert!(!due(1_000_050, &UNHELD));
     assert!(!due(1_010_000, &UNHELD));
-    assert!(!due(1_010_010, &BUSY), "and anew after something else");
+    assert!(!due(1_010_010, &BUSY), "and again after something else");
     assert!(!due(1_010_060, &UNHELD));
     assert!(due(1_020_060, &UNHELD));
 }

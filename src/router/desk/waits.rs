@@ -13,9 +13,9 @@ use crate::router::text::Untrusted;
 use crate::router::time::Millis;
 use crate::router::timers::Timer;
 
-/// Messages of others that no `wait message` has looked at yet.
+/// Most messages from others that no `wait message` has examined yet.
 const SEEN_MAX: usize = 4_096;
-/// The longest that anything is waited for.
+/// The longest possible wait.
 const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
 
 /// A `wait` that is not satisfied yet.
@@ -24,15 +24,15 @@ pub(crate) struct ScriptWait {
     face: FaceId,
     line: u64,
     what: Wait,
-    /// Of those who are to fetch what is offered.
+    /// What was told about those who should fetch its offers.
     told: Told,
     until: Millis,
-    /// Changes of the catalogue when it last looked at offers and who has them.
+    /// Changes of the catalogue when it last looked at offers and hosts.
     looked: Option<u64>,
 }
 
 impl ScriptWait {
-    /// A script waits for something from now on.
+    /// From now on a script waits for something.
     pub(crate) fn new(
         now: Millis,
         (face, line): (FaceId, u64),
@@ -46,81 +46,81 @@ impl ScriptWait {
         Self { face, line, what, until, looked: None, told }
     }
 
-    /// Who waits.
+    /// The face that waits.
     pub(crate) fn face(&self) -> FaceId {
         self.face
     }
 
-    /// What for.
+    /// What it waits for.
     pub(crate) fn what(&self) -> &Wait {
         &self.what
     }
 
-    /// What was told of those who are to fetch what is offered.
+    /// What was told about those who should fetch its offers.
     pub(crate) fn told(&self) -> &Told {
         &self.told
     }
 
-    /// To tell more of them.
+    /// The same, for telling more.
     pub(crate) fn told_mut(&mut self) -> &mut Told {
         &mut self.told
     }
 
-    /// Whether offers, or who has them, may have changed since it last looked.
+    /// Whether offers or hosts may have changed since it last looked.
     pub(crate) fn looks_at(&mut self, changes: u64) -> bool {
         self.looked.replace(changes) != Some(changes)
     }
 
-    /// Whether it is waited for no longer.
+    /// Whether its time is over.
     pub(crate) fn is_over(&self, now: Millis) -> bool {
         now >= self.until
     }
 
-    /// Tells whoever waits.
+    /// Tells the waiting face.
     pub(crate) fn tell(&self, cx: &mut Context, notice: Notice) {
         cx.effect(Effect::Tell { face: self.face, line: self.line, notice });
     }
 
-    /// Tells whoever waits something in words.
+    /// Tells the waiting face something in words.
     pub(crate) fn remark(&self, cx: &mut Context, text: String) {
         self.tell(cx, Notice::Remark { text });
     }
 
-    /// It is over.
+    /// Ends the wait.
     pub(crate) fn end(&self, cx: &mut Context, result: Result<(), Failure>) {
         cx.reply(self.face, self.line, "wait", result);
     }
 }
 
-/// What scripts wait for, and what they may wait for.
+/// What scripts wait for, and what may satisfy a wait.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     waiting: Vec<ScriptWait>,
-    /// Texts of others, oldest first, behind the one that satisfied the last `wait message`.
+    /// Texts from others, oldest first, after the one that satisfied the last `wait message`.
     seen: VecDeque<Untrusted>,
-    /// A wait for others was in vain, and that was said.
+    /// A wait for others failed, and this was reported.
     in_vain: bool,
 }
 
 impl Waits {
-    /// A face waits for nothing any more.
+    /// A face no longer waits for anything.
     pub(super) fn forget(&mut self, face: FaceId) {
         self.waiting.retain(|waiting| waiting.face != face);
     }
 
-    /// Nothing was said in this room yet.
+    /// Nothing has been said in this room yet.
     pub(super) fn forget_texts(&mut self) {
         self.seen.clear();
     }
 }
 
 impl Desk {
-    /// What is waited for, to be looked at and given back.
+    /// Takes out all waits, so that they can be checked and put back.
     pub(crate) fn take_waits(&mut self) -> Vec<ScriptWait> {
         std::mem::take(&mut self.waits.waiting)
     }
 
-    /// What is still waited for.
+    /// Puts back the waits that go on.
     pub(crate) fn keep_waiting(&mut self, cx: &mut Context, waiting: Vec<ScriptWait>) {
         self.waits.waiting.extend(waiting);
         cx.timers.set(Timer::Waits, self.waits.waiting.iter().map(|of| of.until).min());
@@ -131,12 +131,12 @@ impl Desk {
         self.waits.waiting.iter().any(|waiting| waiting.face == face)
     }
 
-    /// A wait for others was in vain, and that is said.
+    /// Notes that a wait for others failed, which is reported.
     pub(crate) fn note_waited_in_vain(&mut self) {
         self.waits.in_vain = true;
     }
 
-    /// Whether that was said.
+    /// Whether that was reported.
     pub(crate) fn waited_in_vain(&self) -> bool {
         self.waits.in_vain
     }
@@ -150,7 +150,7 @@ impl Desk {
         seen.push_back(text.clone());
     }
 
-    /// Whether somebody else said something with this text in it, behind what was found before.
+    /// Whether somebody else said something that contains this text, after the last match.
     pub(crate) fn find_message(&mut self, text: &str) -> bool {
         let found = self.waits.seen.iter().position(|said| said.raw().contains(text));
         if let Some(index) = found {

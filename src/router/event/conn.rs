@@ -34,14 +34,14 @@ pub enum Plan {
     Recognise {
         /// The room.
         room: RoomId,
-        /// This node's chain, for a peer that does not know it.
+        /// This node's chain, for a peer that does not know this node.
         chain: Vec<Arc<SignedRecord>>,
     },
     /// Admit a newcomer.
     Admit {
         /// The room.
         home: Home,
-        /// By which way.
+        /// What lets it in.
         entrance: Entrance,
     },
     /// Enter the peer's room.
@@ -77,7 +77,7 @@ pub enum Entrance {
 pub struct Findable {
     /// The invitation.
     pub invitation: Arc<SignedInvitation>,
-    /// The key by which its guest is found.
+    /// The key by which its guest is recognised.
     pub find: FindKey,
     /// Why it has ended, if it has.
     pub over: Option<Why>,

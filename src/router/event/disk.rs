@@ -72,7 +72,7 @@ pub enum FetchError {
     NotHeld,
     /// It does not match its hash: the host lied or its copy is damaged.
     Bad,
-    /// The host was to pick, and has already sent each of these chunks to somebody.
+    /// The host should pick, but has already sent each of these chunks to somebody.
     Elsewhere,
     /// This computer could not write it.
     Disk(DiskError),
@@ -85,8 +85,8 @@ pub enum FetchError {
 pub struct DiskError {
     /// What was tried, on what, and why it failed.
     pub failure: Failure,
-    /// It may go well later without anybody's typing anything: when there is room again, or when
-    /// a device that failed answers. Otherwise the download cannot go on.
+    /// It may succeed later without anybody typing anything: when there is space again, or a failed
+    /// device answers. Otherwise the download cannot go on.
     pub may_pass: bool,
 }
 
@@ -106,7 +106,7 @@ pub struct Leftover {
     pub id: String,
     /// The name under which it was started, if that can still be read.
     pub name: Option<String>,
-    /// Bytes that it takes on disk.
+    /// Bytes that it takes up on disk.
     pub bytes: u64,
 }
 

@@ -18,32 +18,32 @@ pub enum Effect {
     Dial {
         /// Number of the connection, drawn by the router.
         conn: ConnId,
-        /// Where to.
+        /// The target.
         target: Target,
-        /// What for.
+        /// The role of the connection.
         role: Role,
     },
     /// Send this Hello, with the tag of this room.
     SendHello {
         /// The connection.
         conn: ConnId,
-        /// What to say.
+        /// The Hello.
         hello: Hello,
-        /// For the tag; never sent.
+        /// The room for the tag; never sent.
         room: RoomId,
     },
     /// Continue the handshake by this plan.
     Proceed {
         /// The connection.
         conn: ConnId,
-        /// How.
+        /// The plan.
         plan: Plan,
     },
     /// Whether the peer is known to be allowed to link, or must show its chain.
     Judge {
         /// The connection.
         conn: ConnId,
-        /// Which.
+        /// Whether it is known.
         known: bool,
     },
     /// Draw 32 random bytes; answered by [`super::Event::ValueDrawn`].
@@ -55,14 +55,14 @@ pub enum Effect {
     Send {
         /// The connection.
         conn: ConnId,
-        /// What.
+        /// The message.
         message: Message,
     },
     /// The link is committed: handshake deadlines end.
     Linked {
         /// The connection.
         conn: ConnId,
-        /// With whom.
+        /// The member at the other end.
         member: MemberId,
     },
     /// Tell the peer why, then close.
@@ -81,7 +81,7 @@ pub enum Effect {
     StartLane {
         /// The connection.
         conn: ConnId,
-        /// With whom.
+        /// The member at the other end.
         member: MemberId,
         /// This side requests; otherwise it serves.
         fetch: bool,
@@ -98,7 +98,7 @@ pub enum Effect {
         /// The last one was wrong.
         again: bool,
     },
-    /// Ask a face a yes-or-no question; only for commands that said that somebody is there.
+    /// Ask a face a yes-or-no question; only for commands that say that a person is there.
     Confirm {
         /// The face.
         face: FaceId,
@@ -126,14 +126,14 @@ pub enum Effect {
         face: FaceId,
         /// The line of the command that asked.
         line: u64,
-        /// What.
+        /// The answer.
         notice: Notice,
     },
     /// Give one face the overview.
     Overview {
         /// The face.
         face: FaceId,
-        /// How.
+        /// The overview.
         overview: Box<Overview>,
     },
     /// Answer a command; on success with its lists before this.
@@ -142,7 +142,7 @@ pub enum Effect {
         face: FaceId,
         /// The line of the command.
         line: u64,
-        /// Its word.
+        /// The command's word.
         command: &'static str,
         /// How it ended.
         result: Result<(), Failure>,
@@ -157,7 +157,7 @@ pub enum Effect {
         /// The path.
         path: PathBuf,
     },
-    /// Hash a file that is to be offered under this name.
+    /// Hash a file that will be offered under this name.
     HashAs {
         /// The job.
         job: u64,
@@ -220,7 +220,7 @@ pub enum Effect {
         name: String,
         /// A complete source of the same content is served here: copy it.
         copy: bool,
-        /// Where it goes, if not into the folder for downloads.
+        /// Where it goes, if not into the downloads folder.
         folder: Option<PathBuf>,
     },
     /// Begin to fetch the manifest of a folder, which is kept in memory; otherwise like a partial
@@ -289,7 +289,7 @@ pub enum Effect {
         turn: u64,
         /// The lane.
         conn: ConnId,
-        /// What to ask for.
+        /// What to request.
         want: Want,
     },
     /// A member no longer needs a chunk that it requested: it need not be sent.
@@ -308,8 +308,8 @@ pub enum Effect {
         /// Bytes per second; `None`: no limit.
         bytes_per_second: Option<u64>,
     },
-    /// A member is not linked any more: what it was sent, others can have from us only, and what it
-    /// did not need, it may need again.
+    /// A member is no longer linked: others can get what it was sent only from us, and it may again
+    /// need what it had called off.
     ForgetServed {
         /// The member.
         member: MemberId,
@@ -332,7 +332,7 @@ pub enum Effect {
         /// Which opening.
         turn: u64,
     },
-    /// Write to the partial file in the place of these chunks, to see whether the disk accepts it.
+    /// Write to these chunks' places in the partial file, to see whether the disk accepts it.
     TryPart {
         /// The file.
         file: FileId,
@@ -341,14 +341,14 @@ pub enum Effect {
         /// Chunks that are neither verified nor on their way.
         chunks: Vec<u32>,
     },
-    /// Remove the partial files whose id begins so, or that were begun under the name that the
-    /// command named, and that no download uses.
+    /// Remove the partial files that no download uses and whose ids begin so, or that were started
+    /// under the name in the command.
     RemovePart {
         /// The face.
         face: FaceId,
         /// The line of the command.
         line: u64,
-        /// What the command named.
+        /// The command's word for it.
         wanted: String,
         /// Hex digits, 8 or more; `None`: only the name is known.
         prefix: Option<String>,

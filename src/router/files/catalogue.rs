@@ -15,7 +15,7 @@ use crate::router::swarm::NamedFile;
 use crate::router::text::Untrusted;
 use crate::router::word::{FileWord, nfc};
 
-/// Offers that are searched for another content of the same name.
+/// How many offers are searched for another content with the same name.
 const COMPARED_MAX: usize = 1_000;
 
 /// An offer that stands.
@@ -29,22 +29,22 @@ pub(crate) struct Offered {
     order: EntryOrder,
 }
 
-/// An entry that may end another, and where it stands.
+/// Entries that can end another entry, with their places in the order.
 type Enders = BTreeSet<EntryOrder>;
 
-/// Offers by their entries, and what was taken back.
+/// Offers by their entries, and what was withdrawn.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     offers: BTreeMap<EntryId, Offered>,
-    /// Offers that do not stand, until a fork takes back what ended them.
+    /// Offers that do not stand, unless a fork undoes what ended them.
     over: BTreeMap<EntryId, Offered>,
-    /// Entries that their author took back or replaced, by these, whether or not they are here
-    /// yet: what comes before the last of them does not stand.
+    /// Entries that their author withdrew or replaced, with the entries that did so, whether or not
+    /// the former have arrived: what comes before the last of the latter does not stand.
     ended: BTreeMap<(MemberId, EntryId), Enders>,
     by_file: BTreeMap<FileId, BTreeSet<(MemberId, EntryId)>>,
     /// By their names in NFC.
     by_name: BTreeMap<String, BTreeSet<EntryId>>,
-    /// Counts what may change who can be fetched from: offers, members and hosts that came or
+    /// Counts changes of whom something can be fetched from: offers, members and hosts that came or
     /// went.
     changes: u64,
 }
@@ -54,17 +54,17 @@ impl Catalogue {
         *self = Self { changes: self.changes + 1, ..Self::default() };
     }
 
-    /// What a word means may have changed.
+    /// A word's meaning may have changed.
     pub(super) fn touch(&mut self) {
         self.changes += 1;
     }
 
-    /// It is worthwhile to look again what a word means, if this is not what it was then.
+    /// If this is no longer the same, it is worth checking again what a word means.
     pub(super) fn changes(&self) -> u64 {
         self.changes
     }
 
-    /// All members' offers of a file that stand: its length and root are the same in all.
+    /// All members' standing offers of a file: its length and root are the same in all.
     pub(super) fn of_file(&self, file: FileId) -> impl Iterator<Item = &Offered> {
         let ids = self.by_file.get(&file).into_iter().flatten();
         ids.filter_map(|(_, id)| self.offers.get(id))
@@ -91,7 +91,7 @@ impl Catalogue {
         self.offers.values().filter(move |offered| offered.author == author)
     }
 
-    /// All of them.
+    /// All standing offers.
     pub(super) fn all(&self) -> impl Iterator<Item = &Offered> {
         self.offers.values()
     }
@@ -107,13 +107,13 @@ impl Catalogue {
         ids.filter_map(|id| self.offers.get(id))
     }
 
-    /// Another offer that stands has this name too, and another content.
+    /// Whether another standing offer has the same name and another content.
     pub(super) fn is_alike(&self, offered: &Offered) -> bool {
         let word = FileWord::new(&offered.file.name);
         self.named(&word).take(COMPARED_MAX).any(|other| other.file.id != offered.file.id)
     }
 
-    /// Takes an offer in, and out what it replaces; false if it does not stand.
+    /// Adds an offer, and removes what it replaces; false if it does not stand.
     pub(super) fn insert(
         &mut self,
         offered: Offered,
@@ -147,8 +147,8 @@ impl Catalogue {
         Some(offered)
     }
 
-    /// An entry by `author`, at that place in the order, ends an offer of that author; returned if
-    /// it stood.
+    /// An entry by `author`, at this place in the order, ends an offer of that author, which is
+    /// returned if it stood.
     pub(super) fn end(
         &mut self,
         author: MemberId,
@@ -165,13 +165,13 @@ impl Catalogue {
         Some(offered)
     }
 
-    /// A fork took back the entry of an offer; returned if it stood.
+    /// A fork undid the entry of an offer; returned if it stood.
     pub(super) fn undo_offer(&mut self, id: &EntryId) -> Option<Offered> {
         self.over.remove(id);
         self.take(id)
     }
 
-    /// A fork took back an entry that ends an offer, which stands again if nothing else ends it.
+    /// A fork undid an entry that ends an offer, which stands again if nothing else ends it.
     pub(super) fn undo_end(&mut self, author: MemberId, id: EntryId, order: EntryOrder) {
         unlist(&mut self.ended, &(author, id), &order);
         let over = self.over.get(&id).filter(|of| of.author == author && !self.is_ended(of));
@@ -251,12 +251,12 @@ mod tests {
     const ALICE: MemberId = MemberId([1; 32]);
     const EVE: MemberId = MemberId([2; 32]);
 
-    /// The effect of an entry: its depth stands for its place in the order.
+    /// What an entry does; its depth is used as its place in the order.
     #[derive(Debug, Clone, Copy)]
     enum Does {
-        /// Offers under this id, in place of that one.
+        /// Makes an offer with this id, replacing that one.
         Offer(u8, Option<u8>),
-        /// Takes that one back.
+        /// Withdraws that one.
         Withdraw(u8),
     }
 
@@ -306,7 +306,7 @@ mod tests {
         catalogue.offers.keys().map(|id| id.0[0]).collect()
     }
 
-    /// Every order in which the entries can come.
+    /// Every order in which the entries can arrive.
     fn permutations<T: Copy>(items: &[T]) -> Vec<Vec<T>> {
         let [first, rest @ ..] = items else { return vec![Vec::new()] };
         let shorter = permutations(rest);

@@ -1,5 +1,5 @@
-//! Whether the members here have what a face of this node offered, which a one-shot `send` waits
-//! for.
+//! Whether the members here have what a face of this node offered, for a one-shot `send` that waits
+//! for that.
 
 use std::collections::BTreeSet;
 
@@ -10,32 +10,32 @@ use crate::router::message::Done;
 use crate::router::swarm::Swarm;
 use crate::router::text::few;
 
-/// What a waiting face was told: of each member once that it is waited for, and once that it has
+/// What a waiting face was told: once for each member that it waits for it, and once that it has
 /// everything.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// Members that were here when the waiting began.
+    /// Members that were here when the wait began.
     at_first: BTreeSet<MemberId>,
     waited_for: BTreeSet<MemberId>,
-    /// Members that had everything at some time, here or gone meanwhile.
+    /// Members that had everything at some time, whether or not they are still here.
     fetched: BTreeSet<MemberId>,
-    /// Members that were here at first, still are, and lack something.
+    /// Members that were here at the start, still are, and lack something.
     missing: BTreeSet<MemberId>,
 }
 
-/// How far those who are here are with several files.
+/// How far the members here have come with several files.
 #[derive(Default)]
 struct Fetchers {
-    /// Some of it is still to be fetched.
+    /// They still have to fetch some of it.
     lacking: BTreeSet<MemberId>,
-    /// They mean not to fetch some of it, and have the rest.
+    /// They will not fetch some of it, and have the rest.
     declining: BTreeSet<MemberId>,
     /// They have or had everything.
     done: BTreeSet<MemberId>,
 }
 
 impl Told {
-    /// A face that begins to wait now was told nothing yet.
+    /// For a face that begins to wait: it was told nothing yet.
     pub(crate) fn new(members: &Members) -> Self {
         Self { at_first: members.present().collect(), ..Self::default() }
     }
@@ -45,13 +45,13 @@ impl Told {
         self.fetched.len()
     }
 
-    /// Those who were here at first have all of every file that the face offered, as far as they
-    /// stayed, or else somebody has. [`Told::news`] took note of who that is.
+    /// Whether those who were here at the start, and stayed, have every file that the face offered;
+    /// if none stayed, whether somebody has. [`Told::news`] recorded who that is.
     pub(crate) fn is_fetched(&self) -> bool {
         !self.fetched.is_empty() && self.missing.is_empty()
     }
 
-    /// Why the waiting failed.
+    /// Why the wait failed.
     pub(crate) fn why_in_vain(&self, members: &Members) -> String {
         match self.missing.is_empty() {
             true => "nobody fetched what is offered".to_owned(),
@@ -62,8 +62,8 @@ impl Told {
         }
     }
 
-    /// Who is newly waited for, and who has fetched what the face offered meanwhile; `None` when
-    /// that is no news. `until` so many have it.
+    /// Members that the face now also waits for, and those that have since fetched what it offered;
+    /// `None` if there is no news. `until` this many have it.
     pub(crate) fn news(
         &mut self,
         (files, swarm, members): (&Files, &Swarm, &Members),
@@ -74,7 +74,7 @@ impl Told {
         let done: BTreeSet<_> = done.difference(&self.fetched).copied().collect();
         self.fetched.extend(&done);
         let lacking: BTreeSet<_> = lacking.difference(&self.fetched).copied().collect();
-        // Later members are waited for only if nobody was here who may fetch anything.
+        // Later members are waited for only if none that was here may fetch anything.
         let all = until.is_some() || self.at_first.is_subset(&declining);
         let lacking = if all { lacking } else { &lacking & &self.at_first };
         self.missing = &lacking & &self.at_first;
@@ -99,7 +99,7 @@ impl Told {
     }
 }
 
-/// How far those who are here are with what the face offered; `None` when nobody is here or
+/// How far the members here have come with what the face offered; `None` if nobody is here or
 /// nothing is offered.
 fn fetchers(files: &Files, swarm: &Swarm, members: &Members, face: FaceId) -> Option<Fetchers> {
     let files = files.files_of(face);

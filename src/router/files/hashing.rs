@@ -1,4 +1,4 @@
-//! Own files on their way to an offer: the files of each command are hashed one by one, and then
+//! Own files on their way to an offer: each command's files are hashed one by one, and then
 //! offered.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,19 +20,19 @@ pub(crate) struct OfferJob {
     face: FaceId,
     line: u64,
     path: PathBuf,
-    /// What the same command offers next.
+    /// The files that the same command offers next.
     rest: VecDeque<PathBuf>,
-    /// Why what it named before could not be offered.
+    /// Why earlier files of the command could not be offered.
     failures: Vec<Failure>,
-    /// The name that it has for people.
+    /// Its name for people.
     name: String,
-    /// Its bytes, once it has its turn.
+    /// Its bytes, once its turn has come.
     size: Option<u64>,
     bytes_done: u64,
     rate: MeasuredRate,
-    /// Faces were told how far it is.
+    /// Whether faces were told of its progress.
     told: bool,
-    /// Made for a page, which is told what became of it.
+    /// Whether it was made for a page, which is told the result.
     copy: bool,
 }
 
@@ -53,12 +53,12 @@ impl OfferJob {
         }
     }
 
-    /// The face that asked for it.
+    /// The face and line that asked for it.
     pub(crate) fn of(&self) -> (FaceId, u64) {
         (self.face, self.line)
     }
 
-    /// It is a copy that was made for a page.
+    /// Whether it is a copy that was made for a page.
     pub(crate) fn is_copy(&self) -> bool {
         self.copy
     }
@@ -68,7 +68,7 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// Files that are being hashed, in the order asked.
+/// Files being hashed, in the order of the requests.
 #[derive(Debug, Default)]
 pub(crate) struct Hashing {
     next_job: u64,
@@ -80,12 +80,12 @@ impl Hashing {
         self.jobs.is_empty()
     }
 
-    /// These files are to be offered.
+    /// These files should be offered.
     pub(crate) fn send(&mut self, cx: &mut Context, of: (FaceId, u64), paths: Vec<PathBuf>) {
         self.send_rest(cx, of, paths.into(), Vec::new());
     }
 
-    /// Offers the first of these paths, and the others after it.
+    /// Offers the first of these paths, and the rest after it.
     fn send_rest(
         &mut self,
         cx: &mut Context,
@@ -101,7 +101,7 @@ impl Hashing {
         cx.effect(Effect::Hash { job, path });
     }
 
-    /// A file is to be offered under a name.
+    /// A file should be offered under a name.
     pub(crate) fn send_as(
         &mut self,
         cx: &mut Context,
@@ -112,7 +112,7 @@ impl Hashing {
         cx.effect(Effect::HashAs { job, path, name });
     }
 
-    /// The same with a copy that was made for a page.
+    /// The same for a copy that was made for a page.
     pub(crate) fn share(
         &mut self,
         cx: &mut Context,
@@ -131,7 +131,7 @@ impl Hashing {
         number
     }
 
-    /// A job has its turn.
+    /// A job's turn has come.
     pub(crate) fn began(&mut self, cx: &Context, job: u64, path: PathBuf, size: u64) {
         if let Some(job) = self.jobs.get_mut(&job) {
             if !job.copy {
@@ -142,7 +142,7 @@ impl Hashing {
         }
     }
 
-    /// So much of a file is hashed.
+    /// This much of a file is hashed.
     pub(crate) fn progressed(&mut self, cx: &mut Context, job: u64, bytes_done: u64) {
         let Some(job) = self.jobs.get_mut(&job) else { return };
         job.rate.came(cx.now, bytes_done.saturating_sub(job.bytes_done));
@@ -153,7 +153,7 @@ impl Hashing {
         }
     }
 
-    /// A file is hashed, or could not be: what was asked.
+    /// A file is hashed, or could not be; returns its job.
     pub(crate) fn take(
         &mut self,
         cx: &mut Context,
@@ -172,7 +172,7 @@ impl Hashing {
         Some(job)
     }
 
-    /// The request is done: the next file of the same command has its turn.
+    /// The request is done: next is the following file of the same command.
     pub(crate) fn end(&mut self, cx: &mut Context, job: OfferJob, result: Result<(), Failure>) {
         if let (Err(failure), true) = (&result, job.told) {
             let (path, failure) = (job.path.clone(), failure.clone());
@@ -186,7 +186,7 @@ impl Hashing {
         self.send_rest(cx, (job.face, job.line), job.rest, failures);
     }
 
-    /// Stops hashing what a word names, by name or path; false if there is nothing of it.
+    /// Stops hashing what a word names, by name or path; false if there is no such file.
     pub(crate) fn cancel(&mut self, cx: &mut Context, word: &FileWord) -> bool {
         let is_path = |path: &PathBuf| word.is_name(&path.to_string_lossy());
         let cancelled = || Failure::new(Code::Cancelled, "it was cancelled before it was offered");
@@ -214,7 +214,7 @@ impl Hashing {
         }
     }
 
-    /// The files being hashed, in the order asked; those waiting for their turn come last.
+    /// The files being hashed, in the order of the requests; those still to begin come last.
     pub(super) fn rows(&self, now: Millis) -> Vec<TransferLine> {
         let row = |job: &OfferJob| {
             let rate = job.rate.at(now);
@@ -239,12 +239,12 @@ impl Hashing {
         begun.into_iter().chain(queued).map(row).collect()
     }
 
-    /// A face ended: nothing is hashed for it any more.
+    /// A face ended: nothing more is hashed for it.
     pub(super) fn end_face(&mut self, cx: &mut Context, face: FaceId) {
         self.stop(cx, "the page or program that asked for it ended", |job| job.face == face);
     }
 
-    /// The room was left: what waits was meant for it as well.
+    /// The room was left: the waiting files were meant for it, too.
     pub(super) fn drop_all(&mut self, cx: &mut Context) {
         self.stop(cx, "the room was left meanwhile", |_| true);
     }

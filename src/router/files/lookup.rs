@@ -11,12 +11,12 @@ use crate::router::swarm::Swarm;
 use crate::router::text::{Untrusted, few};
 use crate::router::word::{FileWord, WordFit, best, digits_apart, nfc};
 
-/// Offers that are named one by one.
+/// Most offers named one by one.
 const NAMED_MAX: usize = 8;
-/// Names that are compared with a mistyped one.
+/// How many names are compared with a mistyped one.
 const COMPARED_MAX: usize = 1_000;
 
-/// The offers of a room, in view of who is here and holds what.
+/// The offers of a room, with regard to who is here and holds what.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lookup<'a> {
     pub(super) catalogue: &'a Catalogue,
@@ -35,7 +35,7 @@ impl<'a> Lookup<'a> {
         offered.author() == self.me
     }
 
-    /// An offer with a host that is present, or may be about to say so.
+    /// Whether an offer has a host that is present, or may soon announce itself.
     fn is_candidate(&self, offered: &Offered) -> bool {
         self.is_own(offered)
             || self.members.is_present(&offered.author())
@@ -43,14 +43,14 @@ impl<'a> Lookup<'a> {
             || self.swarm.may_have_more()
     }
 
-    /// Somebody else offers a file of this name.
+    /// Whether somebody else offers a file with this name.
     pub(crate) fn is_offered_by_others(&self, name: &str) -> bool {
         let word = FileWord::new(name);
         let mut named = self.catalogue.named(&word);
         named.any(|offered| !self.is_own(offered) && self.is_candidate(offered))
     }
 
-    /// The same as faces are told it.
+    /// The same in the form that faces get.
     pub(crate) fn rows_meant(&self, wanted: Option<&str>) -> Vec<FileLine> {
         self.meant_or_around(wanted).into_iter().map(|offered| self.row(offered)).collect()
     }
@@ -67,8 +67,8 @@ impl<'a> Lookup<'a> {
     }
 
     /// The files that a name, a glob or an id means and that can be fetched, in the order in which
-    /// they were offered: of others what the word names, and what it fits as a glob, or else what
-    /// this node offers under that name. Without a word, all that others offer.
+    /// they were offered: of others' files those that the word names or matches as a glob, or else
+    /// those that this node offers under that name. Without a word, everything that others offer.
     pub(crate) fn meant(&self, wanted: Option<&str>) -> Vec<&'a Offered> {
         let mut meant = match wanted.map(FileWord::new) {
             None => self.catalogue.all().collect(),
@@ -81,13 +81,13 @@ impl<'a> Lookup<'a> {
             found = own;
         }
         found.sort_by_key(|offered| offered.order());
-        // Equal contents under one name are one file.
+        // Equal contents with the same name are one file.
         let mut seen = BTreeSet::new();
         found.retain(|offered| seen.insert((offered.file(), nfc(&offered.named_file().name))));
         found
     }
 
-    /// What a word names, and what it fits as a glob.
+    /// What a word names, and what it matches as a glob.
     fn fitting(&self, word: &FileWord) -> Vec<&'a Offered> {
         let glob = word.glob();
         if glob.is_none() && word.digits().is_none() {
@@ -100,7 +100,7 @@ impl<'a> Lookup<'a> {
         best(self.catalogue.all().filter_map(|offered| Some((fits(offered)?, offered))))
     }
 
-    /// That nobody here offers a file of this name, and what comes closest to it.
+    /// Says that nobody here offers a file with this name, and which names come closest.
     pub(crate) fn nobody_offers(&self, name: Option<&str>) -> String {
         let Some(name) = name else { return "nobody here offers anything".to_owned() };
         let (shown, word) = (Untrusted::new(name), FileWord::new(name));
@@ -125,7 +125,7 @@ impl<'a> Lookup<'a> {
         format!("nobody here offers {shown} ({hint})")
     }
 
-    /// Which offers a person means: all are of one file. `own`: among one's own only.
+    /// Which offers a person means: all are of one file. `own`: search only one's own.
     pub(crate) fn find(&self, wanted: &str, own: bool) -> Result<Vec<&'a Offered>, Failure> {
         let (shown, word) = (Untrusted::new(wanted), FileWord::new(wanted));
         let all = || self.catalogue.all().filter(|offered| !own || self.is_own(offered));
@@ -133,7 +133,7 @@ impl<'a> Lookup<'a> {
         let none_fits = found.is_empty();
         let mut here: Vec<_> =
             found.into_iter().filter(|offered| self.is_candidate(offered)).collect();
-        // For equal contents, the name of the first offer.
+        // For equal contents, the first offer's name.
         here.sort_by_key(|offered| offered.order());
         let files: BTreeSet<_> = here.iter().map(|offered| offered.file()).collect();
         match files.len() {
@@ -159,7 +159,7 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// A word that names several of these files, by any member.
+    /// The error for a word that names several of these files, of any member.
     pub(crate) fn ambiguous<'f>(
         &self,
         wanted: &str,
@@ -185,7 +185,7 @@ impl<'a> Lookup<'a> {
         offers.into_iter().map(|offered| self.row(offered)).collect()
     }
 
-    /// An offer as faces are told it.
+    /// An offer in the form that faces get.
     pub(crate) fn row(&self, offered: &Offered) -> FileLine {
         let file = offered.file();
         FileLine {
@@ -202,18 +202,18 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// How a word fits an offer, by its name or by an id.
+/// How a word matches an offer, by its name or by an id.
 fn fit(word: &FileWord, offered: &Offered) -> Option<WordFit> {
     word.fit(&offered.named_file().name, [&offered.file(), &offered.shown()])
 }
 
-/// A word that fits several files: each with its id, and who offers it.
+/// The error for a word that matches several files: gives each id, and who offers it.
 fn ambiguous(wanted: &str, whose: impl Iterator<Item = (FileId, String)>) -> Failure {
     let mut files: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (file, from) in whose {
         files.entry(file.to_string()).or_default().insert(from);
     }
-    // Where digits were typed, somebody may have given more of them as a name as well.
+    // If digits were typed, somebody may also have used more of them as a name.
     let digits = match FileWord::new(wanted).digits() {
         Some(_) => usize::MAX,
         None => digits_apart(&files.keys().cloned().collect()),

@@ -1,6 +1,6 @@
-//! The machine of offers, by anybody and by this node.
+//! The machine for offers, by anybody and by this node.
 //!
-//! It decides which offers stand, which of them a word means, and what becomes of this node's own:
+//! It decides which offers stand, which of them a word means, and what happens to this node's own:
 //! where their files are, which face they belong to, what is hashed next, and what can be restored
 //! after it was withdrawn or its room was left. It never speaks in the room: an offer stands once
 //! its entry is in the log. [`super::swarm`] decides what is held of a file; this machine only
@@ -40,25 +40,24 @@ pub(crate) struct Files {
     catalogue: Catalogue,
     own: OwnOffers,
     hashing: Hashing,
-    /// Where what is parked was offered.
+    /// The room in which parked files were offered.
     parked_in: Option<ParkingPlace>,
-    /// Files that were offered there; true while one is being looked at, in order to be served
-    /// again.
+    /// Files that were offered there; true while one is being checked before it is served again.
     parked: BTreeMap<FileId, bool>,
-    /// Own offers that were just taken back, by the ids that faces know.
+    /// Own offers that were just withdrawn, by the ids that faces know.
     taken_back: BTreeMap<EntryId, TakenBack>,
     /// Withdrawn files whose sources are kept until that can no longer be undone.
     laid_aside: BTreeSet<FileId>,
 }
 
-/// A room, and the closings that are in force in it.
+/// A room, with the closings in force in it.
 pub(crate) type ParkingPlace = (RoomId, Vec<RecordId>);
 
-/// An offer that was taken back.
+/// A withdrawn offer.
 #[derive(Debug)]
 struct TakenBack {
     offered: Offered,
-    /// Where the file lies, and whether that is a copy that was made for a page.
+    /// The file's path, and whether it is a copy that was made for a page.
     place: Option<(PathBuf, bool)>,
     until: Millis,
 }
@@ -67,11 +66,11 @@ struct TakenBack {
 #[derive(Debug)]
 pub(crate) struct OfferCame {
     pub(crate) offered: Offered,
-    /// Another offer that stands has this name too, and another content.
+    /// Another standing offer has the same name and another content.
     pub(crate) alike: bool,
-    /// It was not taken back before.
+    /// It was not withdrawn before.
     pub(crate) stands: bool,
-    /// The offer in whose place it is.
+    /// The offer that it replaces.
     pub(crate) before: Option<Offered>,
 }
 
@@ -91,17 +90,17 @@ impl Files {
 
     // The offers.
 
-    /// In view of who is here and holds what.
+    /// The offers, with regard to who is here and holds what.
     pub(crate) fn lookup<'a>(&'a self, swarm: &'a Swarm, members: &'a Members) -> Lookup<'a> {
         Lookup { catalogue: &self.catalogue, swarm, members, me: self.me }
     }
 
-    /// What a word means may have changed.
+    /// A word's meaning may have changed.
     pub(crate) fn touch(&mut self) {
         self.catalogue.touch();
     }
 
-    /// It is worthwhile to look again what a word means, if this is not what it was then.
+    /// If this is no longer the same, it is worth checking again what a word means.
     pub(crate) fn changes(&self) -> u64 {
         self.catalogue.changes()
     }
@@ -129,7 +128,7 @@ impl Files {
         self.catalogue.named(word).map(Offered::file).collect()
     }
 
-    /// An entry offers something, and faces know it under this id.
+    /// An entry offers something, and faces know it by this id.
     pub(crate) fn offer_came(
         &mut self,
         entry: &SignedEntry,
@@ -142,7 +141,7 @@ impl Files {
         OfferCame { offered, alike, stands, before }
     }
 
-    /// Somebody takes an offer back; returned if it stood.
+    /// Somebody withdraws an offer, which is returned if it stood.
     pub(crate) fn withdrawn(
         &mut self,
         author: MemberId,
@@ -152,8 +151,8 @@ impl Files {
         self.catalogue.end(author, id, order)
     }
 
-    /// A fork took an entry back; the offer that does not stand any more because of that. What it
-    /// had ended may stand again.
+    /// A fork undid an entry; returns the offer that therefore no longer stands. What the entry had
+    /// ended may stand again.
     pub(crate) fn undo(&mut self, entry: &SignedEntry, order: EntryOrder) -> Option<Offered> {
         let author = entry.body.chain.author;
         match &entry.body.kind {
@@ -169,7 +168,7 @@ impl Files {
         None
     }
 
-    /// Another room: nothing is offered there yet.
+    /// The room changes: nothing is offered in the new one yet.
     pub(crate) fn clear(&mut self) {
         self.catalogue.clear();
     }
@@ -185,7 +184,7 @@ impl Files {
         !self.hashing.is_idle()
     }
 
-    /// The files being hashed, in the order asked; those waiting for their turn come last.
+    /// The files being hashed, in the order of the requests; those still to begin come last.
     pub(crate) fn hash_rows(&self, now: Millis) -> Vec<TransferLine> {
         self.hashing.rows(now)
     }

@@ -1,8 +1,8 @@
-//! Own offers of a room that was left, which are served again when this node returns to it.
+//! Own offers of a room that was left, which are served again when this node comes back to it.
 //!
-//! An offer outlives its author's stay in the room's log. What served it is parked at `leave` and
-//! restored only in the same room, under the lock that was in force then, and only if the file did
-//! not change. So a file is never served to anybody to whom it was not offered.
+//! An offer outlives its author's stay in the room's log. Its source is parked at `leave`, and
+//! restored only in the same room, with the same closings in force, and only if the file did not
+//! change. So a file is never served to anybody to whom it was not offered.
 
 use std::collections::BTreeSet;
 
@@ -18,15 +18,15 @@ impl Files {
         self.parked_in.as_ref() == Some(place)
     }
 
-    /// The room is about to be left: lays aside what is offered in it, if it is served.
+    /// The room is about to be left: parks what is offered in it, if it is served.
     pub(crate) fn park(&mut self, cx: &mut Context, place: ParkingPlace, swarm: &Swarm) {
         let own = self.offered_by(self.me).filter(|file| swarm.holds_all(file));
         let files: BTreeSet<_> = own.collect();
-        // A room in which nothing was offered does not take the place of one that has offers.
+        // A room without offers does not replace one that has offers.
         if files.is_empty() {
             return;
         }
-        // On return to the room, own offers are found by the ids of their entries.
+        // Back in the room, own offers are found by the ids of their entries.
         let own = self.catalogue.offers_by(self.me);
         self.own.rename(&own.map(|offered| (offered.shown(), offered.id())).collect());
         if !self.is_parked_in(&place) {
@@ -41,7 +41,7 @@ impl Files {
         }
     }
 
-    /// An offer of an earlier stay in this room came with its history.
+    /// An offer from an earlier stay in this room came with its history.
     pub(crate) fn came_back(
         &mut self,
         cx: &mut Context,
@@ -56,8 +56,8 @@ impl Files {
         }
     }
 
-    /// A file that was laid aside was looked at: the offer that is served again, or has to be taken
-    /// back because the file changed.
+    /// A parked file was checked: returns the offer that is served again, or that must be withdrawn
+    /// because the file changed.
     pub(crate) fn parked_checked(
         &mut self,
         cx: &mut Context,
@@ -65,7 +65,7 @@ impl Files {
         (file, intact): (FileId, bool),
         swarm: &Swarm,
     ) -> Option<&Offered> {
-        // Left again, locked anew, or withdrawn meanwhile: then it stays where it is.
+        // If it was left again, closed differently, or withdrawn meanwhile, it stays parked.
         if swarm.holds_all(&file) || !self.is_parked_in(place) {
             self.parked.entry(file).and_modify(|checking| *checking = false);
             return None;
@@ -77,7 +77,7 @@ impl Files {
         Some(offered)
     }
 
-    /// Names of own offers that stand in this room and that nobody here can fetch.
+    /// Names of own offers that stand in this room but that nobody here can fetch.
     pub(crate) fn unserved(
         &self,
         place: &ParkingPlace,
@@ -95,7 +95,7 @@ impl Files {
         own.filter(|of| !served(&of.file())).map(|offered| offered.name().short()).collect()
     }
 
-    /// A file is served no more, here or on coming back.
+    /// A file is no longer served, neither here nor on coming back.
     pub(crate) fn forget_parked(&mut self, cx: &mut Context, file: FileId) {
         if self.parked.remove(&file).is_some() {
             cx.effect(Effect::Park { file, step: Parking::Forget });

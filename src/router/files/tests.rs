@@ -1,4 +1,4 @@
-//! Own offers of one node, without a room to say them in.
+//! Own offers of one node, without a room in which to say them.
 
 use super::own::OfferPlan;
 use super::*;
@@ -23,7 +23,7 @@ impl LoneOffers {
         Self { cx, files, swarm: Swarm::default(), said: 0 }
     }
 
-    /// Says something, and has it come in.
+    /// Says something, and lets it arrive.
     fn say(&mut self, kind: Kind) -> (EntryId, Option<Offered>) {
         let chain = Chain { author: self.cx.my_id, nonce: LogNonce([0; 8]) };
         let (seq, parents) = (self.said, Vec::new());
@@ -42,7 +42,7 @@ impl LoneOffers {
         (entry.id, offered)
     }
 
-    /// Offers a file that lies at a path.
+    /// Offers a file at a path.
     fn offer(&mut self, face: FaceId, path: &str, root: u8) -> (EntryId, Offered) {
         let (name, size, root) = ("a.bin".to_owned(), 1, Digest32([root; 32]));
         let file = merkle::file_id(size, &root);

@@ -1,4 +1,4 @@
-//! Own offers that were just withdrawn: for a while the person can undo that; until then their
+//! Own offers that were just withdrawn. For a while the person can undo that; until then their
 //! sources are kept, and so are copies made for a page.
 
 use super::{Files, Offered, TakenBack};
@@ -9,15 +9,15 @@ use crate::router::signed::Offer;
 use crate::router::swarm::Swarm;
 use crate::router::timers::Timer;
 
-/// So long an offer that was taken back can be had again.
+/// How long a withdrawn offer can be restored.
 const UNDO_MS: u64 = 10_000;
-/// Offers that can be had again at a time: all that a page takes back with one press, which are no
-/// more than it keeps in mind of a room. The oldest give way.
+/// Most offers that can be restored at a time: a page can withdraw as many at once, and never
+/// remembers more of a room. The oldest give way.
 const TAKEN_BACK_MAX: usize = 4096;
 
 impl Files {
-    /// An own offer is about to be taken back: it can be had again, unless its file is not served
-    /// as a whole.
+    /// An own offer is about to be withdrawn: it can be restored, unless its file is not completely
+    /// served.
     pub(crate) fn take_back(&mut self, cx: &mut Context, offered: &Offered, swarm: &Swarm) {
         let file = offered.file();
         if !swarm.holds_all(&file) {
@@ -38,7 +38,7 @@ impl Files {
         self.rearm(cx);
     }
 
-    /// It could not be taken back.
+    /// It could not be withdrawn.
     pub(crate) fn not_taken_back(&mut self, cx: &mut Context, offered: &Offered) {
         let of = self.taken_back.remove(&offered.shown());
         if let Some((path, copy)) = of.and_then(|of| of.place) {
@@ -48,15 +48,15 @@ impl Files {
         self.rearm(cx);
     }
 
-    /// The offer that was taken back under this id, if it can be had again.
+    /// The offer withdrawn under this id, if it can be restored.
     pub(crate) fn can_be_restored(&self, shown: &EntryId, swarm: &Swarm) -> Option<Offer> {
         let of = &self.taken_back.get(shown)?.offered;
         let here = self.laid_aside.contains(&of.file()) || swarm.holds_all(&of.file());
         here.then(|| of.named_file().to_offer())
     }
 
-    /// It is offered again, under another id. The file that is served again with it, if it was
-    /// served no more.
+    /// It is offered again, with a new id. Returns the file that is served again with it, if it was
+    /// no longer served.
     pub(crate) fn restored(
         &mut self,
         cx: &mut Context,
@@ -75,18 +75,18 @@ impl Files {
         })
     }
 
-    /// The same content is served by other means.
+    /// The same content is served for another reason.
     pub(crate) fn offered_again(&mut self, cx: &mut Context, file: FileId) {
         if self.laid_aside.remove(&file) {
             cx.effect(Effect::Park { file, step: Parking::Forget });
         }
     }
 
-    /// An offer is taken back for good.
+    /// A withdrawal becomes final.
     fn forget(&mut self, cx: &mut Context, shown: &EntryId) {
         let Some(TakenBack { offered, place, .. }) = self.taken_back.remove(shown) else { return };
         let file = offered.file();
-        // Only by what serves it can be seen whether a copy is still what klatch wrote.
+        // Only with its source can we see whether a copy is still what klatch wrote.
         if let Some((path, true)) = place {
             cx.effect(Effect::DiscardCopy { file, path });
         }
@@ -95,7 +95,7 @@ impl Files {
         }
     }
 
-    /// Those for which that is so are taken back for good.
+    /// The withdrawals for which `is_it` holds become final.
     fn forget_those(&mut self, cx: &mut Context, is_it: impl Fn(&TakenBack) -> bool) {
         let those = self.taken_back.iter().filter(|(_, of)| is_it(of)).map(|(shown, _)| *shown);
         for shown in those.collect::<Vec<_>>() {
@@ -104,19 +104,19 @@ impl Files {
         self.rearm(cx);
     }
 
-    /// The last offer of a file ends for good: what was taken back of it before ends with it.
+    /// The last offer of a file ends for good, and so do all its earlier withdrawn ones.
     pub(super) fn last_offer_ended(&mut self, cx: &mut Context, file: FileId) {
         if !self.laid_aside.contains(&file) {
             self.forget_those(cx, |of| of.offered.file() == file);
         }
     }
 
-    /// The room is left or the program ends: nobody can undo anything any more.
+    /// The room is left or the program ends: nothing can be undone any more.
     pub(crate) fn forget_taken_back(&mut self, cx: &mut Context) {
         self.forget_those(cx, |_| true);
     }
 
-    /// The withdrawals are final by now.
+    /// Withdrawals whose time is over become final.
     pub(crate) fn undo_due(&mut self, cx: &mut Context) {
         let now = cx.now;
         self.forget_those(cx, |of| of.until <= now);

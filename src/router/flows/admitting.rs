@@ -34,7 +34,7 @@ impl Router {
 
     pub(crate) fn hello_arrived(&mut self, id: ConnId, theirs: &Hello, same_room: bool) {
         let stand = self.standpoint();
-        // Who may turn out to be a member finds a place where others only walked in.
+        // A peer that may be a member gets a place even if others only came in by an open door.
         let perhaps_member = same_room || theirs.brings != Brings::Nothing;
         let full = self.is_full_for(id, perhaps_member);
         let greeting = self.links.greet(id, (theirs, same_room), stand, full);
@@ -59,7 +59,7 @@ impl Router {
         }
     }
 
-    /// How a newcomer that brings this is let in, or why it is not.
+    /// How a newcomer that brings this is admitted, or why it is not.
     fn admission_plan(&mut self, id: ConnId, brings: Brings) -> Result<Plan, Refusal> {
         let entrance = self.registry.entrance(brings, self.cx.wall_ms()).map_err(Refusal::of)?;
         if brings == Brings::Password
@@ -75,7 +75,7 @@ impl Router {
         Ok(Plan::Admit { home: self.registry.home(), entrance })
     }
 
-    /// The peer proved that it is `member`: whether it may link, or may be let in.
+    /// The peer proved that it is `member`: decides whether it may link, or be admitted.
     pub(crate) fn shown(
         &mut self,
         id: ConnId,
@@ -113,7 +113,7 @@ impl Router {
         }
     }
 
-    /// A room lets us in: whether it is the one that was asked for, and who lets us in is a member.
+    /// A room admits us: checks that it is the requested one, and that the peer is a member.
     pub(crate) fn welcomed(
         &mut self,
         id: ConnId,
@@ -125,7 +125,7 @@ impl Router {
         if member == self.cx.my_id {
             return self.cx.refuse(id, Why::IdentityInUse);
         }
-        // The newcomer's ticket or password is for the room it asked for, and no other.
+        // The newcomer's ticket or password is for the room that it asked for, and no other.
         let other = home.room != self.stay.room();
         if other && (conn.is_same_room() || self.stay.is_settled()) {
             return self.cx.refuse(id, Why::OtherRoom);
@@ -177,7 +177,7 @@ impl Router {
         }
     }
 
-    /// The older link of `member` lives: the newer connection of the pair is refused.
+    /// The older link of `member` is alive: the newer connection of the pair is refused.
     pub(crate) fn link_lives(&mut self, member: MemberId, run: RunId) {
         for (id, same_run) in self.links.doubting(member, run) {
             if same_run {

@@ -13,8 +13,8 @@ use crate::router::quiet::Topic;
 use crate::router::registry::Registry;
 use crate::router::signed::{RECORD_EXTRA_BYTES, SignedRecord, pages};
 
-/// Signed bytes of records said before the link; an outbox takes them at once. The rest follows
-/// as far as it drains.
+/// Signed bytes of records sent before the link, which an outbox takes at once. The rest follows as
+/// it drains.
 const RECORDS_BEFORE_LINK_BYTES: usize = 256 * 1024;
 
 impl Router {
@@ -35,7 +35,7 @@ impl Router {
     fn say_register(&mut self, id: ConnId) {
         let Some(of) = self.links.get(id).and_then(Conn::agreement) else { return };
         let member = of.member();
-        // An open ticket is shown to its holder only.
+        // An open ticket is shown only to its holder.
         let ticket = match of.reason() {
             Reason::Admitted { ticket } => Some(ticket.clone()),
             Reason::Recognised if self.is_visitor_of_mine(&member) => {
@@ -50,7 +50,7 @@ impl Router {
         self.registry.register_named(id, member);
     }
 
-    /// Whether a member needs a ticket of this node's to be in an open room.
+    /// Whether a member needs a ticket from this node to be in an open room.
     fn is_visitor_of_mine(&self, member: &MemberId) -> bool {
         !self.registry.is_closed()
             && !self.registry.is_member(member)
@@ -100,7 +100,7 @@ impl Router {
         }
     }
 
-    /// Commits once both are ready.
+    /// Commits the link once both are ready.
     fn commit(&mut self, id: ConnId) {
         let commitment = match self.links.commitment(self.cx.my_id, id) {
             Ok(Some(commitment)) => commitment,
@@ -108,20 +108,22 @@ impl Router {
             Err(why) => return self.cx.refuse(id, why),
         };
         let Commitment { member, room, admitted, .. } = commitment;
-        // One link of a pair is enough; another connection may have become it just now.
+        // One link for a pair is enough; another connection may just have become it.
         if self.members.conn_of(&member).is_some() {
             return self.cx.refuse(id, Why::Crossing);
         }
         if self.links.count() >= self.cx.limits().peers {
             match self.to_give_way(id, &member) {
-                Some(other) => self.cx.refuse(other, Why::Full),
-                None => return self.cx.refuse(id, Why::Full),
+                Some(other) if self.links.may_displace(self.cx.now) => {
+                    self.cx.refuse(other, Why::Full);
+                }
+                Some(_) | None => return self.cx.refuse(id, Why::Full),
             }
         }
         if room == self.stay.room() {
             if let Err(record) = self.registry.may_link(&member) {
                 let removed = record.as_ref().is_some_and(|record| record.is_removal());
-                // The room was closed meanwhile: it may have another way in.
+                // The room was closed meanwhile, but it may have another way in.
                 return if admitted && !removed {
                     self.cx.refuse(id, Why::Busy)
                 } else {
@@ -129,7 +131,7 @@ impl Router {
                 };
             }
         } else {
-            // Only a node that is still in the fresh room that it dialled from moves.
+            // A node moves only if it is still in the new room from which it dialled.
             let from = self.links.get(id).and_then(Conn::my_room);
             let fresh = from == Some(self.stay.room()) && !self.stay.is_settled();
             let registry = if fresh { self.links.take_entered(id) } else { None };

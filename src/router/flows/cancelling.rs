@@ -15,7 +15,7 @@ impl Router {
     pub(crate) fn cancel(&mut self, (face, line): (FaceId, u64), wanted: &str) {
         let word = FileWord::new(wanted);
         let downloads = match self.swarm.named(&word) {
-            // By the id of an offer.
+            // By an offer's id.
             downloads if downloads.is_empty() => self.fetched_by_offer(wanted),
             downloads => downloads,
         };
@@ -49,7 +49,7 @@ impl Router {
         Ok(found.into_iter().cloned().collect())
     }
 
-    /// The download of what an offer of that id is of.
+    /// The download of the file in the offer with that id.
     fn fetched_by_offer(&self, wanted: &str) -> Vec<FileId> {
         let found = self.lookup().find(wanted, false);
         let by_id = |of: &&Offered| FileWord::new(wanted).fit("", [&of.shown()]).is_some();
@@ -57,8 +57,8 @@ impl Router {
         files.filter(|file| self.swarm.is_fetching(file)).take(1).collect()
     }
 
-    /// Neither a download nor an own offer: perhaps there is a partial file of it. The first
-    /// digits of its id, if they are known.
+    /// Neither a download nor an own offer: perhaps it has a partial file. Returns the first digits
+    /// of its id, if they are known.
     fn leftover_meant(&self, wanted: &str, word: &FileWord) -> Result<Option<String>, Failure> {
         let files = self.files.files_named(word);
         match (files.len(), files.first()) {
@@ -77,7 +77,7 @@ impl Router {
     ) {
         let result = match result {
             Ok(Some(bytes)) => {
-                // A page names files by their ids, which tell people nothing.
+                // A page names files by id, which tells people nothing.
                 let file = FileId::from_hex(wanted).ok();
                 let known = file.and_then(|file| self.files.any(&file));
                 let name = known.map_or(wanted, |offered| &offered.named_file().name);

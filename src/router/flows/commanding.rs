@@ -13,7 +13,7 @@ use crate::router::signed::Kind;
 use crate::router::swarm::telling::limit;
 
 impl Router {
-    /// Somebody gave a command: it is done, refused, or waits for a change of the lock.
+    /// Somebody gave a command: it is done, refused, or waits for a lock change.
     pub(crate) fn commanded(&mut self, given: GivenCommand) {
         let ends = matches!(given.command, Command::EndFace { .. });
         if let Some(failure) =
@@ -35,7 +35,7 @@ impl Router {
         self.carry_out(given);
     }
 
-    /// Does what a command says. What takes longer is answered by the machine that does it.
+    /// Carries out a command. What takes longer is answered by the machine that does it.
     fn carry_out(&mut self, given: GivenCommand) {
         let GivenCommand { face, line, command, draw } = given;
         let (word, of) = (command.word(), (face, line));
@@ -99,7 +99,7 @@ impl Router {
                 self.ping_all();
                 self.tell(of, Self::members_notice)
             }
-            // The disk is looked at first.
+            // The disk is checked first.
             Command::Doctor => return self.cx.effect(Effect::ExamineFolder { face, line }),
             Command::Verify { nick, same: true } => self.verify_same(&nick),
             Command::Verify { nick, same: false } => match self.members.find_present(&nick) {
@@ -127,21 +127,21 @@ impl Router {
         self.cx.reply(face, line, word, result);
     }
 
-    /// Commands that waited for a change of the lock go on.
+    /// Commands that waited for a lock change continue.
     pub(crate) fn run_deferred(&mut self) {
         for given in self.desk.take_deferred() {
             self.commanded(given);
         }
     }
 
-    /// A question of yes or no was answered; nobody asked any more if the room was left.
+    /// A yes-or-no question was answered; if the room was left, nothing waits for that.
     pub(crate) fn confirmed(&mut self, of: (FaceId, u64), yes: Option<bool>) {
         if !self.with_registry(|registry, at| registry.confirmed(at, of, yes)) {
             self.swarm.again_confirmed(&mut self.cx, of, yes);
         }
     }
 
-    /// A password was given, or refused, to the machine that asked for it.
+    /// Passes a password, or its refusal, to the machine that asked for it.
     pub(crate) fn password_given(&mut self, of: (FaceId, u64), password: Option<NewPassword>) {
         if let Some(waited) = self.desk.password_given(&mut self.cx, of, password.as_ref()) {
             // It waits for another change to end, as if it had come with its password.
@@ -157,7 +157,7 @@ impl Router {
         }
     }
 
-    /// A face ended: it waits for nothing any more.
+    /// A face ended: it no longer waits for anything.
     fn end_face(&mut self, face: FaceId, keep_offers: bool) {
         self.desk.end_face(face);
         self.cx.replies.forget(face);
@@ -210,7 +210,7 @@ impl Router {
         }
         self.cx.config.name.clone_from(&name);
         self.members.rename_me(&mut self.cx, &name);
-        // A name that nobody ever heard needs no place in the log.
+        // A name that nobody has ever heard needs no place in the log.
         if self.stay.is_settled() || self.log.has_spoken() {
             self.post(Kind::Name(name))?;
         }

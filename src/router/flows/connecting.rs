@@ -1,4 +1,4 @@
-//! A person's way into another room, where it involves several machines.
+//! A person's way into another room, as far as several machines are involved.
 
 use crate::crypto::password::Password;
 use crate::router::Router;
@@ -12,7 +12,7 @@ use crate::router::notice::Failure;
 use crate::router::order::Purpose;
 
 impl Router {
-    /// `connect` or `/join` that tries again for as long as it may still work.
+    /// A `connect` or `/join` that is retried for as long as it may still work.
     pub(crate) fn reach(&mut self, of: (FaceId, u64), by: Command, within_ms: u64) {
         let patience = Some(self.cx.now.plus(within_ms));
         match by {
@@ -20,12 +20,12 @@ impl Router {
                 self.attempts.connect(&mut self.cx, of, (host, port), lock, patience);
             }
             Command::Join { link } => self.attempts.join(&mut self.cx, of, link, patience),
-            // Nothing else leads anywhere.
+            // No other command leads into a room.
             other => self.cx.reply(of.0, of.1, other.word(), Ok(())),
         }
     }
 
-    /// Ends what a person began and does not want any more.
+    /// Ends what a person started and no longer wants.
     pub(crate) fn give_up(&mut self, of: (FaceId, u64)) {
         if let Some(conn) = self.attempts.give_up(&mut self.cx, of) {
             self.cx.close(conn, Closed::ByUs);
@@ -46,7 +46,7 @@ impl Router {
         self.attempts.password_given(&mut self.cx, of, password, &here)
     }
 
-    /// Nobody answered a dial.
+    /// A dial was not answered.
     pub(crate) fn dial_failed(&mut self, conn: ConnId, failure: Failure) {
         let Some(dialled) = self.links.remove(&mut self.cx, conn) else { return };
         match dialled.purpose() {
@@ -59,7 +59,7 @@ impl Router {
         }
     }
 
-    /// The connection of an attempt ended without a link.
+    /// An attempt's connection ended without a link.
     pub(crate) fn attempt_ended(
         &mut self,
         id: u64,
@@ -87,7 +87,7 @@ impl Router {
         }
     }
 
-    /// Attempts whose room is known now are over.
+    /// Ends attempts whose room's history has arrived.
     pub(crate) fn end_synced_attempts(&mut self) {
         let (members, log) = (&self.members, &self.log);
         let synced = self

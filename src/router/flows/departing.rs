@@ -51,7 +51,7 @@ impl Router {
             ));
             self.cx.answer(&given, Ok(()));
         } else if word == "leave" && self.desk.is_quitting() {
-            self.cx.answer(&given, Ok(())); // Klatch ends in any case, and that is to leave.
+            self.cx.answer(&given, Ok(())); // Klatch ends in any case, which includes leaving.
         } else {
             self.desk.depart_later(&mut self.cx, given);
             let seconds = LAST_HOST_MS / 1000;
@@ -60,11 +60,11 @@ impl Router {
         }
     }
 
-    /// Looks whether anybody still needs what is about to leave.
+    /// Checks whether anybody still needs this node before it leaves.
     pub(crate) fn look_at_departures(&mut self) {
         let ended = self.desk.input_ended();
         let busy = ended.is_some_and(|(face, began)| {
-            // Downloads without a host end with the input as well.
+            // Downloads without a host end with the input, too.
             let fetching = self.swarm.fail_stuck(&mut self.cx, Some(began));
             fetching
                 || !self.attempts.is_empty()
@@ -119,8 +119,8 @@ impl Router {
         self.stopping = true;
     }
 
-    /// Says at once what is still to be said: how far we have every chain, so that authors know
-    /// what arrived, and our last change of the lock.
+    /// Says at once what has yet to be said: how much we have of every chain, so that authors know
+    /// what arrived, and our last lock change.
     pub(crate) fn acknowledge(&mut self) {
         self.log.acknowledge(&mut self.cx);
         self.flush_links();

@@ -1,4 +1,4 @@
-//! Downloads, beyond the swarm: which files a command means, and who could pass one on.
+//! Downloads, apart from the swarm: which files a command means, and who could pass one on.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::router::notice::{Failure, Notice, TransferLine};
 use crate::router::swarm::{FileRequest, NamedFile, SavePlace};
 use crate::router::text::{Untrusted, few, is_glob};
 
-/// Members named who could pass a file on.
+/// Most members named that could pass a file on.
 const NAMED_MAX: usize = 4;
 
 impl Router {
@@ -90,7 +90,7 @@ impl Router {
         if wanted.is_empty() { Err(Ok(())) } else { Ok(wanted) }
     }
 
-    /// A file that is to be fetched although it is here was looked at.
+    /// A file was checked that should be fetched although it is here.
     pub(crate) fn looked_at(&mut self, face: FaceId, line: u64, path: Option<PathBuf>) {
         if path.is_none()
             && let Some(file) = self.swarm.asked_again(face, line)
@@ -105,14 +105,14 @@ impl Router {
         self.swarm.looked_at(&mut self.cx, (face, line), path);
     }
 
-    /// A member says what it holds of a file.
+    /// A member reports what it holds of a file.
     pub(crate) fn hosting(&mut self, conn: ConnId, file: FileId, held: Held, fetching: bool) {
         let chunks = self.files.any(&file).and_then(|of| of.named_file().layout());
         let chunks = chunks.map(|layout| layout.count());
         self.swarm.hosting(&mut self.cx, conn, file, (held, fetching), chunks);
     }
 
-    /// Has every host asked for as much as keeps it busy.
+    /// Requests from every host as much as keeps it busy.
     pub(crate) fn schedule(&mut self) {
         if !self.swarm.is_idle() {
             let (hostless, hosts) = self.swarm.look_for_hosts(&self.cx);
@@ -127,8 +127,8 @@ impl Router {
         self.swarm.schedule(&mut self.cx);
     }
 
-    /// Whether somebody offers a file who is in the room and cannot be reached from here; and who
-    /// could pass it on.
+    /// Whether a file is offered by a member of the room that cannot be reached from here; then,
+    /// who could pass it on.
     fn way_between(&self, file: FileId) -> Option<String> {
         let mut away = self.members.present().filter(|id| self.members.conn_of(id).is_none());
         let author = away.find(|id| self.files.is_offered_by(*id, file))?;

@@ -10,8 +10,8 @@ use crate::router::order::Order;
 use crate::router::order::Purpose;
 
 impl Router {
-    /// A connection is over: everything that waited for it is told. `refusal`: why this side
-    /// refused it. Safe to call twice.
+    /// A connection is over: tells everything that waited for it. `refusal`: why this side refused
+    /// it. Calling this twice is harmless.
     pub(crate) fn conn_ended(&mut self, id: ConnId, how: Closed, refusal: Option<Refusal>) {
         let refusal = match &how {
             Closed::Refused(refusal) => Some(refusal),
@@ -20,7 +20,7 @@ impl Router {
         let Some(conn) = self.links.remove(&mut self.cx, id) else { return };
         self.registry.link_down(&mut self.cx, id);
         self.log.link_down(&mut self.cx, id);
-        // A guesser may call it off in the same words.
+        // A guesser may break off with the same reason.
         let ours = |refusal: &Refusal| {
             how == Closed::ByUs && matches!(refusal.why, Why::Crossing | Why::Busy)
         };
@@ -54,7 +54,7 @@ impl Router {
             }
             _ => {}
         }
-        // The other connection of the pair goes on, unless one of them is the link already.
+        // The pair's other connection continues, unless one of them is the link already.
         if let Some(of) = conn.agreement()
             && self.members.conn_of(&of.member()).is_none()
         {
@@ -64,7 +64,7 @@ impl Router {
         }
     }
 
-    /// The deadline of a connection has come.
+    /// A connection's deadline has come.
     pub(crate) fn link_due(&mut self, id: ConnId) {
         match self.links.due(&mut self.cx, id) {
             Some(Overdue::Agreement) => self.cx.refuse(id, Why::Busy),
@@ -100,10 +100,10 @@ impl Router {
         self.swarm.link_down(&mut self.cx, conn);
     }
 
-    /// A refusal that shows the record that put us out counts here from then on; without it, it is
+    /// A refusal with the record that put us out takes effect here; without that record it is
     /// hearsay.
     fn heed_refusal(&mut self, conn: &Conn, refusal: &Refusal) {
-        // A link is in the room, by whichever way it was entered.
+        // A link is in the room, however that was entered.
         let here = conn.my_room() == Some(self.stay.room())
             && (conn.enters().is_none() || conn.is_same_room());
         if conn.role() != Role::Session || !here && conn.link().is_none() {

@@ -6,7 +6,7 @@ use crate::router::ids::ConnId;
 use crate::router::message::Message;
 
 impl Router {
-    /// A message of any connection.
+    /// A message on any connection.
     pub(crate) fn said(&mut self, id: ConnId, message: Message) {
         let Some((member, run)) = self.links.hear(self.cx.now, id) else {
             return self.heard_before_link(id, message);
@@ -26,7 +26,7 @@ impl Router {
             Message::Ask { number, chains } => self.log.asked(&mut self.cx, id, number, chains),
             Message::Answer { number, entries, last } => self.answered(id, number, &entries, last),
             Message::Presence(record) => self.presence_arrived(id, &record),
-            Message::Records(records) => self.records_arrived(&records, Some(id)),
+            Message::Records(records) => self.records_said(id, &records),
             Message::Password { lock, data } => {
                 self.registry.password_told(&mut self.cx, lock, data);
             }
@@ -54,7 +54,7 @@ impl Router {
                 self.swarm.blamed(&mut self.cx, id, (file, chunk));
             }
             Message::Refuse(refusal) => self.cx.close(id, Closed::Refused(refusal)),
-            // These belong to an agreement that is over.
+            // These belong to an agreement, which is over.
             Message::Ready { .. } | Message::Register(_) | Message::Ids { .. } => {}
         }
         self.link_lives(member, run);

@@ -13,25 +13,25 @@ use crate::router::order::Purpose;
 use crate::router::swarm::LANES_PER_PAIR;
 
 impl Router {
-    /// Sees to it that lanes to `host` exist or are on their way.
+    /// Makes sure that lanes to `host` exist or are being opened.
     pub(super) fn want_lanes(&mut self, host: MemberId) {
         if !self.swarm.lacks_lanes(&self.cx, host) {
             return;
         }
         if let Some(conn) = self.members.conn_of(&host) {
-            // How much to ask of it depends on how far it is.
+            // How much to request from it depends on how far away it is.
             self.links.ping(&mut self.cx, conn);
         }
         let addresses = self.addresses_for_lane(host);
         self.swarm.dial_lanes(&mut self.cx, host, &addresses);
     }
 
-    /// Where a linked member can be dialled: the address of the link if we dialled it, then what
-    /// it says of itself.
+    /// Where a linked member can be dialled: the link's address if we dialled it, then the
+    /// addresses that it claims.
     fn addresses_for_lane(&self, member: MemberId) -> Vec<SocketAddr> {
         let conn = self.members.conn_of(&member).and_then(|id| self.links.get(id));
         let Some(conn) = conn else { return Vec::new() };
-        // Loopback counts only from a peer that is on loopback itself.
+        // Loopback counts only if the peer itself is on loopback.
         let is_here = conn.remote().is_some_and(|remote| is_loopback(remote.ip()));
         let mut addresses: Vec<SocketAddr> = Vec::new();
         if conn.is_dialled() {
@@ -47,7 +47,7 @@ impl Router {
         addresses
     }
 
-    /// A member cannot dial us for its lanes: dial it, to serve.
+    /// A member cannot dial us for its lanes, so we dial it, to serve.
     pub(crate) fn lane_wanted(&mut self, id: ConnId) {
         let Some(member) = self.links.get(id).and_then(Conn::member) else { return };
         if !self.swarm.hears_lane_wanted(&self.cx, id) {
@@ -64,12 +64,12 @@ impl Router {
         }
     }
 
-    /// The Hello of a lane: it needs a live session with the same run.
+    /// The Hello of a lane, which needs a live session with the same run.
     pub(crate) fn lane_hello(&mut self, id: ConnId, theirs: &Hello, same_room: bool) {
         if !self.links.has_run(theirs.run) || !same_room {
             return self.cx.refuse(id, Why::NoSession);
         }
-        // A peer with a session is known: no chain is shown over a lane.
+        // A peer with a session is known: no chain is shown on a lane.
         let plan = Plan::Recognise { room: self.stay.room(), chain: Vec::new() };
         self.links.proceed(&mut self.cx, id, plan, None);
     }
@@ -84,7 +84,7 @@ impl Router {
         self.link_with(member).is_some_and(|link| Some(link.run()) == run)
     }
 
-    /// The peer of a lane proved who it is: only who has a live session is known.
+    /// A lane's peer proved its identity: it is known only if it has a live session.
     pub(crate) fn lane_shown(&mut self, id: ConnId, member: MemberId) {
         if self.is_same_run(id, &member) {
             self.cx.effect(Effect::Judge { conn: id, known: true });
@@ -109,7 +109,7 @@ impl Router {
             *other != id && conn.lane().is_some_and(same)
         };
         let others = self.links.all().filter(is_other).count();
-        // A lane that the peer gave up may linger for a moment: as many again as the pair has.
+        // A lane that the peer gave up may linger for a moment, so twice as many may be open.
         let most = if fetch { LANES_PER_PAIR } else { 2 * LANES_PER_PAIR };
         let wanted = match fetch {
             true => self.swarm.expects_lane(&member, id),
@@ -128,7 +128,7 @@ impl Router {
         }
     }
 
-    /// A dial for a lane failed: the next address is next.
+    /// A dial for a lane failed: tries the next address.
     pub(crate) fn lane_failed(&mut self, member: MemberId, conn: &Conn) {
         let addresses = self.addresses_for_lane(member);
         let links = &self.links;
@@ -136,7 +136,7 @@ impl Router {
         self.swarm.lane_failed(&self.cx, member, tried, |conn| links.get(conn).is_some());
     }
 
-    /// Nothing is to come over a lane any more.
+    /// Nothing more should come over a lane.
     pub(crate) fn drop_lane(&mut self, id: ConnId) {
         if let Some(member) = self.links.remove(&mut self.cx, id).and_then(|conn| conn.member()) {
             self.cx.effect(Effect::Close { conn: id });

@@ -1,4 +1,4 @@
-//! New records of the register, and what follows from them.
+//! New records of the register, and everything that follows from them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::router::registry::{Registry, Scene};
 use crate::router::signed::{Claim, SignedRecord};
 
 impl Router {
-    /// Does something with the register. Who is in by it may be here from then on.
+    /// Changes the register. Those who become members by it may be present at once.
     pub(crate) fn with_registry<T>(
         &mut self,
         act: impl FnOnce(&mut Registry, &mut Scene<'_>) -> T,
@@ -26,19 +26,32 @@ impl Router {
         result
     }
 
-    /// Takes in records, from a link or of this node's own.
+    /// Adds records, from a link or this node's own.
     pub(crate) fn records_arrived(&mut self, records: &[Arc<SignedRecord>], from: Option<ConnId>) {
         self.with_registry(|registry, at| {
             registry.take_in(at, records, from);
         });
     }
 
-    /// This node does something in an open room: from now on others know through whom it came.
+    /// A linked peer says records; what comes too often waits for more.
+    pub(crate) fn records_said(&mut self, conn: ConnId, records: &[Arc<SignedRecord>]) {
+        if self.registry.admits(&mut self.cx, records) {
+            self.records_arrived(records, Some(conn));
+        }
+    }
+
+    /// Records that waited are taken in together.
+    pub(crate) fn records_due(&mut self) {
+        let records = self.registry.take_waiting(self.cx.now);
+        self.records_arrived(&records, None);
+    }
+
+    /// This node does something in an open room: from now on others know who let it in.
     pub(crate) fn publish_ticket(&mut self) {
         self.with_registry(Registry::publish_ticket);
     }
 
-    /// Lets somebody in, if this node can.
+    /// Admits somebody, if this node can.
     pub(crate) fn issue(
         &mut self,
         member: MemberId,
@@ -48,7 +61,7 @@ impl Router {
         self.with_registry(|registry, at| registry.issue(at, member, how, claim))
     }
 
-    /// What a node outside its room may not do.
+    /// Refuses what a node outside its room may not do.
     ///
     /// # Errors
     /// `removed`.

@@ -1,4 +1,4 @@
-//! Flows: what involves several machines, one file for each story.
+//! Flows: stories that involve several machines, one file for each.
 //!
 //! A flow asks one machine and passes the result to the next. It keeps no state.
 

@@ -9,7 +9,7 @@ use crate::router::registry::Registry;
 use crate::router::stay::Stay;
 
 impl Router {
-    /// Into another room, taking along what was said and offered while alone.
+    /// Moves into another room, taking along what was said and offered while alone.
     pub(crate) fn move_to(&mut self, id: RoomId, registry: Registry, via: MemberId) {
         debug_assert_eq!(id, registry.room());
         self.registry.enter(registry);
@@ -20,7 +20,7 @@ impl Router {
         self.say_again(&old);
     }
 
-    /// Alone into a fresh room; the old one is told.
+    /// Moves alone into a new room; the old one is told.
     pub(crate) fn leave(&mut self, draw: &Draw) {
         let (old, announced) = (self.stay.room(), self.stay.is_announced());
         self.acknowledge();
@@ -42,7 +42,7 @@ impl Router {
         self.cx.remark("you are alone in a new open room");
     }
 
-    /// Ends every connection and forgets who was on them.
+    /// Ends every connection and forgets its peer.
     fn drop_all_conns(&mut self) {
         for id in self.links.close_all(&mut self.cx) {
             self.comparisons.link_down(&mut self.cx, id);

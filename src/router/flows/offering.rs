@@ -11,7 +11,7 @@ use crate::router::signed::{Kind, Offer};
 use crate::router::text::Untrusted;
 
 impl Router {
-    /// A file that is to be offered was hashed.
+    /// A file to be offered was hashed.
     pub(crate) fn hashed(&mut self, number: u64, result: Result<Hashed, Failure>) {
         let job = self.files.hashing().take(&mut self.cx, number, &result);
         let Some(job) = job else { return };
@@ -88,16 +88,16 @@ impl Router {
         Ok(())
     }
 
-    /// A face ended: nothing is hashed for it any more, and what it offered is taken back unless
-    /// that is to stay.
+    /// A face ended: nothing more is hashed for it, and its offers are withdrawn unless they should
+    /// stay.
     pub(crate) fn end_offers_of(&mut self, face: FaceId, keep: bool) {
         for shown in self.files.end_face(&mut self.cx, face).iter().filter(|_| !keep) {
-            // Offers that cannot be withdrawn because the log is full end with this program.
+            // Offers that cannot be withdrawn, because the log is full, end with this program.
             let _ = self.files.own_offer(shown).cloned().map(|own| self.withdraw(&[own]));
         }
     }
 
-    /// Stops serving a file, and takes back what was offered of it.
+    /// Stops serving a file, and withdraws its offers.
     fn withdraw_file(&mut self, file: FileId) -> Result<(), Failure> {
         self.withdraw(&self.files.own_of(file))?;
         self.swarm.unshare(&mut self.cx, file);
@@ -105,7 +105,7 @@ impl Router {
         Ok(())
     }
 
-    /// A serving thread or a recheck says whether a file on disk is still what it was.
+    /// A serving thread or a recheck reports whether a file on disk is still the same.
     pub(crate) fn source_checked(&mut self, file: FileId, intact: bool) {
         if intact || !self.swarm.is_shared(&file) {
             return;
@@ -128,7 +128,7 @@ impl Router {
 
     // Offers that can be restored.
 
-    /// Takes own offers back, for good only after a while; the first failure stands for all.
+    /// Withdraws own offers, at first so that they can be restored; returns the first failure.
     pub(crate) fn take_back(&mut self, offers: &[EntryId]) -> Result<(), Failure> {
         let results: Vec<_> = offers.iter().map(|shown| self.take_one_back(shown)).collect();
         results.into_iter().collect()
@@ -147,7 +147,7 @@ impl Router {
         result
     }
 
-    /// Offers again what was just taken back; the first failure stands for all.
+    /// Restores offers that were just withdrawn; returns the first failure.
     pub(crate) fn restore(&mut self, offers: &[EntryId]) -> Result<(), Failure> {
         let results: Vec<_> = offers.iter().map(|shown| self.restore_one(shown)).collect();
         results.into_iter().collect()

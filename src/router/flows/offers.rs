@@ -9,11 +9,11 @@ use crate::router::log::{EntryOrder, order_text};
 use crate::router::notice::Notice;
 use crate::router::signed::{Offer, SignedEntry};
 
-/// Files that are named one by one.
+/// Most files named one by one.
 const NAMED_MAX: usize = 4;
 
 impl Router {
-    /// The offers, with the members that are here and hold them.
+    /// The offers, with regard to the members here and what they hold.
     pub(crate) fn lookup(&self) -> Lookup<'_> {
         self.files.lookup(&self.swarm, &self.members)
     }
@@ -71,7 +71,7 @@ impl Router {
         let own = author == self.cx.my_id;
         let Some(offered) = self.files.withdrawn(author, id, order) else { return };
         if own && !self.log.is_own(entry) {
-            // Said in an earlier stay, after an offer that was just taken up again.
+            // From an earlier stay, after an offer that was just restored.
             self.own_offer_ended(&offered);
         }
         if again || self.members.is_ignored(&author) {
@@ -88,7 +88,7 @@ impl Router {
         });
     }
 
-    /// A fork took an entry back, and what it offered with it.
+    /// A fork undid an entry, and the offer that it made.
     pub(crate) fn undo_offer(&mut self, entry: &SignedEntry, order: EntryOrder) {
         let Some(offered) = self.files.undo(entry, order) else { return };
         let author = entry.body.chain.author;
@@ -110,22 +110,22 @@ impl Router {
         });
     }
 
-    /// An own offer does not stand any more: its file is served no more unless another own offer
-    /// is of the same content.
+    /// An own offer no longer stands: its file is no longer served, unless another own offer has
+    /// the same content.
     pub(super) fn own_offer_ended(&mut self, offered: &Offered) {
         if self.files.own_offer_ended(&mut self.cx, offered) {
             self.swarm.unshare(&mut self.cx, offered.file());
         }
     }
 
-    /// The room, and the closings that are in force in it.
+    /// The room, with the closings in force in it.
     pub(super) fn parking_place(&self) -> ParkingPlace {
         let closings = self.registry.membership().closings();
         (self.stay.room(), closings.map(|closing| closing.id).collect())
     }
 
-    /// The room is about to be left, and there are no links any more: nothing is fetched or served,
-    /// and its offers are parked.
+    /// The room is about to be left, and there are no more links: nothing is fetched or served, and
+    /// its offers are parked.
     pub(crate) fn leave_files(&mut self) {
         self.swarm.drop_links(&mut self.cx);
         self.swarm.drop_downloads(&mut self.cx);
@@ -137,7 +137,7 @@ impl Router {
         self.swarm.drop_shares(&mut self.cx);
     }
 
-    /// Tells of own offers that stand in this room and that nobody here can fetch.
+    /// Reports own offers that stand in this room but that nobody here can fetch.
     pub(crate) fn tell_unserved(&mut self) {
         let unserved = self.files.unserved(&self.parking_place(), &self.swarm, &self.members);
         let (first, verb) = match unserved.len() {

@@ -8,14 +8,13 @@ use crate::router::address::{is_own_computer, neighbourhood_of};
 use crate::router::ids::{ConnId, MemberId};
 use crate::router::links::Conn;
 use crate::router::links::places::{Lineage, LinkPlace, to_give_way};
-use crate::router::log::WayIn;
 use crate::router::message::Why;
 
-/// A branch of the room that has more than this part of the places gives way.
+/// A branch of the room with more than this part of the places gives way.
 const BRANCH_SHARE: usize = 4;
 
 impl Router {
-    /// Ends links and lanes with those who are no members.
+    /// Ends links and lanes with those who are not members.
     pub(crate) fn close_outsiders(&mut self) {
         for (conn, refusal) in self.registry.take_outsiders() {
             self.cx.refuse_with(conn, refusal);
@@ -26,33 +25,33 @@ impl Router {
         }
     }
 
-    /// Whether somebody is a member by tickets none of which is open, up to the founder: who came
-    /// by an open door can let others in.
+    /// Whether somebody is a member by tickets of which none, up to the founder's, is open: those
+    /// who came by an open door can let in others.
     fn came_in_properly(&self, member: &MemberId) -> bool {
-        let is_proper = |way: &WayIn| way.doors.is_empty() && !way.by_founder;
-        self.registry.is_member(member) && self.registry.ways_in(member).iter().any(is_proper)
+        !self.lineages_of(member).is_empty()
     }
 
-    /// Whether there is no place for a link with whoever comes over a connection, who may turn out
-    /// to be a member.
+    /// Whether there is no place for a link over this connection, with a peer that may turn out to
+    /// be a member.
     pub(crate) fn is_full_for(&self, id: ConnId, perhaps_member: bool) -> bool {
         self.links.count() >= self.cx.limits().peers
             && self.stranger_to_give_way(id, perhaps_member).is_none()
             && !(perhaps_member && self.member_to_give_way(&[]).is_some())
     }
 
-    /// In a full room the link that gives way to a link with `member` over `id`.
+    /// In a full room, the link that gives way to one with `member` over `id`.
     pub(crate) fn to_give_way(&self, id: ConnId, member: &MemberId) -> Option<ConnId> {
-        let proper = self.came_in_properly(member);
-        let of_branch = || self.member_to_give_way(&self.lineages_of(member));
+        let lineages = self.lineages_of(member);
+        let proper = !lineages.is_empty();
+        let of_branch = || self.member_to_give_way(&lineages);
         self.stranger_to_give_way(id, proper).or_else(|| of_branch().filter(|_| proper))
     }
 
-    /// Anybody can walk through an open door under any number of names: of those who only did that,
-    /// and of whom these let in, one of the neighbourhood that has most goes, for a member or for
-    /// somebody from where fewer are. Who said nothing yet goes before who did, and the older
-    /// before the younger.
-    fn stranger_to_give_way(&self, id: ConnId, is_member: bool) -> Option<ConnId> {
+    /// Anybody can come by an open door under any number of names. Of those who only did that, and
+    /// of those whom they let in, one gives way, from the busiest neighbourhood, to a member or to
+    /// somebody from a less busy one. Those who have said nothing go first, and the older before
+    /// the younger.
+    fn stranger_to_give_way(&self, id: ConnId, is_proper: bool) -> Option<ConnId> {
         let near = |conn: &Conn| {
             let from = conn.remote().map(|remote| remote.ip());
             from.filter(|ip| !is_own_computer(*ip)).map(neighbourhood_of)
@@ -63,33 +62,36 @@ impl Router {
             if let (Some(link), Some(from)) = (conn.link(), near(conn))
                 && !self.came_in_properly(&link.member())
             {
-                let spoke = self.registry.is_member(&link.member());
-                by_place.entry(from).or_default().push((spoke, conn.began(), id));
+                let has_ticket = self.registry.is_member(&link.member());
+                by_place.entry(from).or_default().push((has_ticket, conn.began(), id));
             }
         }
         let own = near(newcomer).and_then(|from| by_place.get(&from)).map_or(0, Vec::len);
         let busiest = by_place.into_values().max_by_key(Vec::len)?;
-        let gives_way = is_member || busiest.len() > own + 1;
+        let gives_way = is_proper || busiest.len() > own + 1;
         busiest.into_iter().min().filter(|_| gives_way).map(|(_, _, id)| id)
     }
 
-    /// Nor does a member keep others out with those that it lets in.
+    /// Nor can a member keep others out with those that it lets in.
     fn member_to_give_way(&self, lineages: &[Lineage]) -> Option<ConnId> {
         let linked = self.links.all().filter_map(|(id, conn)| Some((id, conn, conn.link()?)));
-        let proper = linked.filter(|(.., link)| self.came_in_properly(&link.member()));
-        let places = proper.map(|(conn, of, link)| LinkPlace {
+        let places = linked.map(|(conn, of, link)| LinkPlace {
             conn,
             began: of.began(),
             lineages: self.lineages_of(&link.member()),
         });
+        let places = places.filter(|place| !place.lineages.is_empty());
         let share = self.cx.limits().peers / BRANCH_SHARE;
         to_give_way(&places.collect::<Vec<_>>(), lineages, share)
     }
 
-    /// A member and those who let it in, by each of its tickets.
+    /// A member and those who let it in, for each of its tickets without an open one above it.
     fn lineages_of(&self, member: &MemberId) -> Vec<Lineage> {
-        let lineage =
-            |way: WayIn| way.above.into_iter().chain(way.doors).chain([*member]).collect();
-        self.registry.ways_in(member).into_iter().map(lineage).collect()
+        if !self.registry.is_member(member) {
+            return Vec::new();
+        }
+        let ways = self.registry.ways_in(member).into_iter();
+        let proper = ways.filter(|way| way.doors.is_empty() && !way.by_founder);
+        proper.map(|way| way.above.into_iter().chain([*member]).collect()).collect()
     }
 }

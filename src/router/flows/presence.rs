@@ -1,4 +1,4 @@
-//! Members that come and go, where it involves several machines.
+//! Members that come and go, as far as several machines are involved.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::router::message::{Refusal, Why};
 use crate::router::signed::SignedPresence;
 
 impl Router {
-    /// A record came over a link, perhaps passed on.
+    /// A presence record came over a link, perhaps passed on.
     pub(crate) fn presence_arrived(&mut self, conn: ConnId, record: &Arc<SignedPresence>) {
         let id = record.body.member;
         let Some(via) = self.via(conn) else { return };
@@ -33,14 +33,14 @@ impl Router {
         Some(Via { conn, member: of.member()?, remote: of.remote(), dialled: of.is_dialled() })
     }
 
-    /// A dial led to no link with the member that was dialled.
+    /// A dial led to no link with the intended member.
     pub(crate) fn redial_failed(&mut self, id: MemberId, refusal: Option<&Refusal>) {
         let refused = refusal.map(|refusal| refusal.why);
         let outside = self.registry.am_out();
         self.members.redial_failed(&mut self.cx, id, refused, outside);
     }
 
-    /// Everything that follows from who came and went.
+    /// Everything that follows from members' coming and going.
     pub(crate) fn settle_members(&mut self) {
         let comings = self.members.settle(&mut self.cx);
         for author in &comings.apart {

@@ -1,4 +1,4 @@
-//! Own entries, entries of others, and everything that follows from them.
+//! Own entries, others' entries, and everything that follows from them.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::router::signed::{Chain, Kind, SignedEntry};
 use crate::router::text::Untrusted;
 
 impl Router {
-    /// Says something: an own entry, pushed to every link at once.
+    /// Says something: makes an own entry and pushes it to every link at once.
     pub(crate) fn post(&mut self, kind: Kind) -> Result<EntryId, Failure> {
-        // Others are to know by then who let this node in.
+        // By now others should know who let this node in.
         self.publish_ticket();
         self.flush_links();
         if self.log.is_silent() && !matches!(kind, Kind::Name(_)) {
             let name = self.cx.config.name.clone();
             self.append(Kind::Name(name), None)?;
         }
-        // A name that is only told is no word to anybody.
+        // Merely telling one's name is not speaking.
         let speaks = !matches!(kind, Kind::Name(_));
         let id = self.append(kind, None)?;
         if speaks {
@@ -38,7 +38,7 @@ impl Router {
         Ok(entry.id)
     }
 
-    /// Sends a new entry to every link that is not congested, or to these members only.
+    /// Sends a new entry to every link that is not congested, or only to these members.
     fn push(&mut self, entry: &Arc<SignedEntry>, only: Option<&[MemberId]>) {
         let links = &self.links;
         self.log.push(&mut self.cx, entry, |conn, member| {
@@ -47,17 +47,17 @@ impl Router {
         });
     }
 
-    /// Says in a room just entered what was said and offered while alone. What was said alone keeps
-    /// the place in the order that faces were told.
+    /// Repeats, in a room just entered, what was said and offered while alone. What was said alone
+    /// keeps the place in the order that faces know.
     pub(crate) fn say_again(&mut self, old: &Log) {
-        // The old log held them, so the new one, which is empty, has room for them.
+        // The old log could hold them, so the new and empty one can.
         old.said_again(|kind, shown| self.append(kind, Some(shown)).ok());
     }
 
     /// A peer sends an entry unasked.
     pub(crate) fn entry_pushed(&mut self, conn: ConnId, entry: &Arc<SignedEntry>) {
-        let ways = |id: &MemberId| self.registry.ways_in(id);
-        let Some(member) = self.log.take_pushed(&mut self.cx, conn, entry, &ways) else {
+        let is_known = |id: &MemberId| self.registry.is_known(id);
+        let Some(member) = self.log.take_pushed(&mut self.cx, conn, entry, is_known) else {
             return;
         };
         let author = entry.body.chain.author;
@@ -90,7 +90,7 @@ impl Router {
         }
     }
 
-    /// Takes an entry in; returns whether it is new here.
+    /// Adds an entry; returns whether it is new here.
     fn place(&mut self, via: ConnId, entry: &Arc<SignedEntry>) -> bool {
         let ways = |id: &MemberId| self.registry.ways_in(id);
         let entries = match self.log.place(&mut self.cx, via, entry, &ways) {
@@ -98,7 +98,7 @@ impl Router {
             Placed::Forked { first, dropped, woken } => {
                 self.withdraw_forked(&dropped);
                 if first {
-                    self.complain_of_fork(entry.body.chain);
+                    self.complain_of_fork(entry.body.chain, via);
                 }
                 woken
             }
@@ -115,7 +115,7 @@ impl Router {
         true
     }
 
-    /// Entries that refer to what nobody brings are taken in without it.
+    /// Entries that refer to something that never came are added without it.
     pub(crate) fn parents_overdue(&mut self) {
         let ways = |id: &MemberId| self.registry.ways_in(id);
         for entry in self.log.take_overdue(&mut self.cx, &ways) {
@@ -123,7 +123,7 @@ impl Router {
         }
     }
 
-    /// A fork takes these entries back.
+    /// A fork undoes these entries.
     fn withdraw_forked(&mut self, dropped: &[(EntryOrder, Arc<SignedEntry>)]) {
         for (order, entry) in dropped {
             self.undo_offer(entry, *order);
@@ -136,7 +136,7 @@ impl Router {
         }
     }
 
-    fn complain_of_fork(&mut self, chain: Chain) {
+    fn complain_of_fork(&mut self, chain: Chain, via: ConnId) {
         if self.log.is_own_chain(&chain) {
             let text =
                 "another program speaks with your identity in this room; leave and connect again";
@@ -147,10 +147,13 @@ impl Router {
             format!("two programs speak with the identity of {name}; what differs is left out");
         let failure = Failure::new(Code::ChainForked, text);
         let notice = Notice::Error { line: None, command: None, failure };
-        self.cx.notify_of(Topic::Fork, chain.author, notice);
+        // Who brings many forks may have made the keys.
+        let teller = self.links.link(via).map_or(chain.author, |link| link.member());
+        let origin = self.members.origin_of(&teller);
+        self.cx.notify_from(origin, (Topic::Fork, chain.author), notice);
     }
 
-    /// Everything that follows from an entry that the log took in. `again`: faces know it already.
+    /// Everything that follows from a new entry in the log. `again`: faces know it already.
     fn accepted(&mut self, entry: &Arc<SignedEntry>, again: bool) {
         self.log.accepted(&mut self.cx, entry);
         let author = entry.body.chain.author;
@@ -195,7 +198,7 @@ impl Router {
         });
     }
 
-    /// A name in the log counts for members that no presence record speaks for.
+    /// A name in the log is used for members that have no presence record.
     fn named(&mut self, author: MemberId, name: &str, quiet: bool) {
         if !self.members.has_record(&author) && author != self.cx.my_id {
             self.members.rename(&mut self.cx, author, name, quiet);

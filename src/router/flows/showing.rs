@@ -8,13 +8,13 @@ use crate::router::ids::{FaceId, MemberId};
 use crate::router::links::Conn;
 use crate::router::notice::{Finding, MemberLine, Notice, Overview, Who};
 
-/// A link that was silent this long is mentioned.
+/// A link that has been silent this long is mentioned.
 const SILENT_MS: u64 = 8_000;
 /// Hex digits of a fingerprint, in groups of four.
 const FINGERPRINT_DIGITS: usize = 16;
 
 impl Router {
-    /// Tells a face how things stand.
+    /// Gives a face the overview.
     pub(crate) fn overview(&mut self, face: FaceId) {
         let overview = Overview {
             me: self.members.who(&self.cx.my_id),
@@ -34,7 +34,7 @@ impl Router {
         self.cx.effect(Effect::Overview { face, overview: Box::new(overview) });
     }
 
-    /// Addresses that this node dialled and where a member proved to be.
+    /// Addresses that this node dialled and at which a member proved its identity.
     fn reached(&self) -> Vec<SocketAddr> {
         let dialled = |conn: &&Conn| conn.link().is_some() && conn.is_dialled();
         let dialled = self.links.all().map(|(_, conn)| conn).filter(dialled);
@@ -80,12 +80,12 @@ impl Router {
         }
     }
 
-    /// Through whom somebody came in.
+    /// The member that let somebody in.
     fn let_in_by(&self, id: &MemberId) -> Option<Who> {
         self.registry.let_in_by(id).map(|by| self.members.who(&by))
     }
 
-    /// Measures every link anew, for the next who asks.
+    /// Measures every link again, for whoever asks next.
     pub(crate) fn ping_all(&mut self) {
         let links: Vec<_> = self.links.links().map(|(conn, _)| conn).collect();
         for conn in links {
@@ -93,7 +93,7 @@ impl Router {
         }
     }
 
-    /// All that `doctor` has found.
+    /// Sends everything that `doctor` has found.
     pub(crate) fn tell_health(&mut self, face: FaceId, line: u64, folder: Vec<Finding>) {
         let mut list = Vec::new();
         self.registry.examine_standing(&self.members, &mut list);
@@ -173,7 +173,7 @@ impl Router {
     }
 }
 
-/// People read this to each other to tell identities apart; `verify` has shorter words.
+/// People read this to each other to check identities; `verify` has shorter words.
 fn fingerprint(id: &MemberId) -> String {
     let digits: Vec<char> = id.to_string().chars().take(FINGERPRINT_DIGITS).collect();
     let groups: Vec<String> = digits.chunks(4).map(|group| group.iter().collect()).collect();

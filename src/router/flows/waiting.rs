@@ -9,7 +9,7 @@ use crate::router::notice::{Code, Failure, Notice};
 use crate::router::text::Untrusted;
 
 impl Router {
-    /// Begins to wait.
+    /// Starts a wait.
     pub(crate) fn wait(&mut self, of: (FaceId, u64), what: Wait, within_ms: u64) {
         let by_others = what.is_for_others();
         if by_others && of.0 == FaceId::TERMINAL {
@@ -30,7 +30,7 @@ impl Router {
         self.desk.keep_waiting(&mut self.cx, vec![waiting]);
     }
 
-    /// Ends what is waited for no longer: it came about, or it did not in time.
+    /// Ends waits that are satisfied, or whose time is up.
     pub(crate) fn check_waits(&mut self) {
         let mut waits = self.desk.take_waits();
         waits.retain_mut(|waiting| match self.how_it_ends(waiting) {
@@ -64,7 +64,7 @@ impl Router {
             return Some(Err(Failure::new(Code::Cancelled, text)));
         }
         timed_out.then(|| match waiting.what() {
-            // As a download that nobody can serve.
+            // Like a download that nobody can serve.
             Wait::Offer(name) => {
                 Err(Failure::new(Code::NoHost, self.lookup().nobody_offers(name.as_deref())))
             }
@@ -78,7 +78,7 @@ impl Router {
         })
     }
 
-    /// Tells a face that waits for others to fetch its offers for whom it waits.
+    /// Tells a face that waits for others to fetch its offers whom it waits for.
     fn tell_fetching(&mut self, waiting: &mut ScriptWait) {
         let until = match waiting.what() {
             Wait::Fetched => None,
@@ -91,7 +91,7 @@ impl Router {
         }
     }
 
-    /// Nothing is left of what others were to fetch.
+    /// Whether nothing is left of what others should have fetched.
     fn is_offered_no_more(&self, waiting: &ScriptWait) -> bool {
         let fetched = matches!(waiting.what(), Wait::Fetched | Wait::FetchedBy(_));
         fetched && self.files.files_of(waiting.face()).is_empty()

@@ -23,15 +23,28 @@ use crate::router::context::Context;
 use crate::router::event::{Effect, Target};
 use crate::router::ids::{ConnId, MemberId, RunId};
 use crate::router::order::Purpose;
+use crate::router::time::Millis;
 use crate::router::timers::Timer;
+use crate::router::tokens::{TokenRate, Tokens};
+
+/// Links that give way to others.
+const DISPLACEMENTS: TokenRate = TokenRate { per_min: 30, burst: 64 };
 
 /// Every connection that has not ended, by its id.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     conns: BTreeMap<ConnId, Conn>,
+    /// For links that give way to others.
+    displacements: Option<Tokens>,
 }
 
 impl Links {
+    /// Whether a link may give way to another one now. A newcomer that goes at once would have
+    /// others come and go all the time.
+    pub(crate) fn may_displace(&mut self, now: Millis) -> bool {
+        self.displacements.get_or_insert_with(|| Tokens::at(DISPLACEMENTS, now)).take(1, now)
+    }
+
     /// Dials somebody, over a connection of this id.
     pub(crate) fn dial(&mut self, cx: &mut Context, id: ConnId, target: Target, purpose: Purpose) {
         let role = match &purpose {

@@ -133,16 +133,23 @@ impl Entries {
         self.chains.get(chain).is_some_and(|state| state.fork.is_some())
     }
 
-    /// Seq, depth, previous id and parents for the next entry of one's own `chain`.
-    pub(crate) fn next_of(&self, chain: &Chain) -> (u64, u64, Option<EntryId>, Vec<EntryRef>) {
+    /// Seq, depth, previous id and parents for the next entry of one's own `chain`. It counts as
+    /// said after everything that is here, and names nothing by authors who say too much: others
+    /// may not have it yet, and would wait.
+    pub(crate) fn next_of(
+        &self,
+        chain: &Chain,
+        says_too_much: impl Fn(&MemberId) -> bool,
+    ) -> (u64, u64, Option<EntryId>, Vec<EntryRef>) {
         let seq = self.chain_len(chain) + 1;
         let prev = self.entry_at(chain, seq - 1).map(|entry| entry.id);
         let mut heads: Vec<_> =
             self.heads.iter().filter(|head| head.chain != *chain).copied().collect();
         heads.sort_by_key(|head| Reverse(self.depth_at(&head.chain, head.seq)));
-        heads.truncate(PARENTS_MAX);
         let above = |head: &EntryRef| self.depth_at(&head.chain, head.seq);
         let before = self.depth_at(chain, seq - 1).max(heads.first().and_then(above));
+        heads.retain(|head| !says_too_much(&head.chain.author));
+        heads.truncate(PARENTS_MAX);
         (seq, 1 + before.unwrap_or(0), prev, heads)
     }
 
@@ -152,21 +159,27 @@ impl Entries {
         (self.depth_at(&body.chain, body.seq).unwrap_or(0), body.chain, body.seq)
     }
 
-    /// Whether this very entry is here already, accepted or waiting.
+    /// Whether an entry changes nothing: it is here, accepted or waiting, or behind a fork.
     pub(crate) fn knows(&self, entry: &SignedEntry) -> bool {
-        let ours = self.entry_at(&entry.body.chain, entry.body.seq);
-        ours.is_some_and(|ours| ours.id == entry.id) || self.waiting.holds(entry)
+        let (chain, seq) = (&entry.body.chain, entry.body.seq);
+        let fork = self.chains.get(chain).and_then(|state| state.fork.as_ref());
+        fork.is_some_and(|fork| {
+            seq > fork.at || seq == fork.at && fork.proof.iter().any(|proof| proof.id == entry.id)
+        }) || self.entry_at(chain, seq).is_some_and(|ours| ours.id == entry.id)
+            || self.waiting.holds(entry)
     }
 
     /// Takes an entry in, if its time has come.
     pub(crate) fn place(&mut self, entry: &Arc<SignedEntry>, terms: Terms<'_>) -> Placed {
         let (chain, seq) = (entry.body.chain, entry.body.seq);
+        if self.waiting.holds(entry) {
+            return Placed::Waits;
+        }
+        if self.knows(entry) {
+            return Placed::Known;
+        }
         if let Some(state) = self.chains.get(&chain) {
             if let Some(fork) = &state.fork {
-                if seq > fork.at || (seq == fork.at && fork.proof.iter().any(|p| p.id == entry.id))
-                {
-                    return Placed::Known;
-                }
                 if seq == fork.at {
                     let prefix = self.entry_at(&chain, seq - 1).map(|entry| entry.id);
                     return if entry.body.prev == prefix {
@@ -177,9 +190,6 @@ impl Entries {
                 }
             }
             if let Some(ours) = self.entry_at(&chain, seq) {
-                if ours.id == entry.id {
-                    return Placed::Known;
-                }
                 if ours.body.prev != entry.body.prev {
                     // The first difference lies further back: both must be seen there.
                     return Placed::Conflict;
@@ -187,9 +197,6 @@ impl Entries {
                 let ours = ours.clone();
                 return self.fork(chain, seq, ours, entry.clone(), terms);
             }
-        }
-        if self.waiting.holds(entry) {
-            return Placed::Waits;
         }
         if !self.has_room_for(entry, terms) {
             return self.refuse(&chain);
@@ -209,7 +216,7 @@ impl Entries {
                 let gap = chain == entry.body.chain;
                 let most_ms = if gap { GAP_WAIT_MS } else { PARENTS_WAIT_MS };
                 let (on, until) = ((chain, seq), terms.now.plus(most_ms));
-                self.waiting.insert(Waiter { entry: entry.clone(), on, until });
+                self.waiting.insert(Waiter::new(entry.clone(), on, until));
                 Placed::Waits
             }
             Fitness::Never => Placed::Conflict,
@@ -237,8 +244,7 @@ impl Entries {
 
     /// Refused authors that came in by a way that has room, as is known by now.
     pub(crate) fn take_refused(&mut self, ways: WaysIn<'_>, limits: &Limits) -> Vec<MemberId> {
-        let next = Amount { bytes: NEXT_BYTES, chains: 0 };
-        self.shares.take_refused(next, ways, limits)
+        self.shares.take_refused(NEXT_BYTES, ways, limits)
     }
 
     /// Whether an entry begins a chain of which nothing is here.
@@ -426,7 +432,7 @@ impl Entries {
                     ready.extend(self.waiting.take_blocked(at));
                 }
                 Fitness::Lacks(chain, seq) => {
-                    self.waiting.insert(Waiter { entry, on: (chain, seq), until });
+                    self.waiting.insert(Waiter::new(entry, (chain, seq), until));
                 }
                 Fitness::Yes => drop(self.refuse(&entry.body.chain)),
                 Fitness::Never => {}
@@ -449,8 +455,14 @@ impl Entries {
     pub(crate) fn take_overdue(&mut self, terms: Terms<'_>) -> Vec<Arc<SignedEntry>> {
         let mut accepted = Vec::new();
         while let Some(waiter) = self.waiting.take_overdue(terms.now) {
-            let entry = waiter.entry;
-            match self.fit_in_chain(&entry) {
+            let Waiter { entry, until, .. } = waiter;
+            // Who was hurried may wait for others as well.
+            let hurried = until > terms.now;
+            let fits = if hurried { self.fit(&entry, terms) } else { self.fit_in_chain(&entry) };
+            match fits {
+                Fitness::Lacks(chain, seq) if hurried => {
+                    self.waiting.insert(Waiter::new(entry, (chain, seq), until));
+                }
                 Fitness::Yes if self.has_room_for(&entry, terms) => {
                     self.accept(entry.clone(), terms);
                     accepted.push(entry.clone());

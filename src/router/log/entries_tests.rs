@@ -137,7 +137,7 @@ fn a_fork_takes_back_what_is_behind_it_and_touches_nothing_else() {
     assert_eq!((ids, woken.len()), (vec![a3.id, a2.id], 0));
     assert_eq!(log.order_of(&b1), before, "the depth is bob's word");
     assert_eq!(texts(&log), texts(&log_of(&[&e1, &a2, &b2, &a3, &b1])));
-    assert_eq!(log.next_of(&bob.chain).1, 5);
+    assert_eq!(log.next_of(&bob.chain, |_| false).1, 5);
     // Half of it were gaps, and they are closed.
     assert_eq!((log.gaps, log.accepted.len()), (2, 4));
     let c2 = eve.says("un", None, &[]);
@@ -174,19 +174,29 @@ fn nobody_waits_for_whoever_says_too_much() {
     let e1 = eve.says("far too much", None, &[]);
     let e2 = eve.says("and more", Some(&e1), &[]);
     let (b1, c1) = (bob.says("I saw it", None, &[&e1]), carol.says("so did I", None, &[&e1]));
+    let dan = Author::new(5);
+    let d1 = dan.says("I saw bob as well", None, &[&e1, &b1]);
     let limits = Limits::default();
     let mut log = Entries::new(ME);
-    for waits in [&b1, &e2] {
+    for waits in [&d1, &e2] {
         assert_eq!(log.place(waits, terms(NOW, &limits)), Placed::Waits);
     }
     let mut pushes = Pushes::default();
     assert!(pushes.overrun(eve.chain.author, NOW));
     log.hurry(&eve.chain.author, NOW);
     let terms = Terms { pushes: &pushes, ..terms(NOW, &limits) };
-    assert_eq!(log.take_overdue(terms), [b1]);
+    assert_eq!(log.take_overdue(terms), [], "dan's still waits for bob's");
+    assert_eq!(log.place(&b1, terms), Placed::Accepted(vec![b1.clone(), d1]));
     assert_eq!(log.place(&c1, terms), Placed::Accepted(vec![c1.clone()]));
     // Its own entries come in turn all the same.
     assert_eq!(log.place(&e1, terms), Placed::Accepted(vec![e1.clone(), e2]));
+    // And nobody names them.
+    let heads = |quiet: &[&Author]| {
+        let says_too_much = |author: &MemberId| !quiet.iter().any(|of| of.chain.author == *author);
+        let (_, depth, _, heads) = log.next_of(&Author::new(6).chain, says_too_much);
+        (depth, heads.len())
+    };
+    assert_eq!(heads(&[&carol, &dan]), (heads(&[&carol, &dan, &eve]).0, 2));
 }
 
 #[test]
@@ -195,7 +205,7 @@ fn no_lie_about_its_depth_puts_an_entry_beyond_reach() {
     let body = EntryBody { depth: u64::MAX, ..eve.says("last for ever", None, &[]).body.clone() };
     let e1 = SignedEntry::sign(&ROOM, &eve.me, body);
     let log = log_of(&[&e1]);
-    let (_, depth, ..) = log.next_of(&bob.chain);
+    let (_, depth, ..) = log.next_of(&bob.chain, |_| false);
     assert_eq!(depth, DEPTH_AHEAD_MAX + 1);
     let body = EntryBody { depth, ..bob.says("after it", None, &[&e1]).body.clone() };
     let b1 = SignedEntry::sign(&ROOM, &bob.me, body);
@@ -308,7 +318,7 @@ fn what_refers_to_a_refused_entry_is_taken_at_once_and_stands_where_it_does_else
         assert_eq!(here.order_of(entry), there.order_of(entry));
     }
     // The next of everybody stands behind all of it.
-    assert_eq!(here.next_of(&carol.chain).1, there.next_of(&carol.chain).1);
+    assert_eq!(here.next_of(&carol.chain, |_| false).1, there.next_of(&carol.chain, |_| false).1);
 }
 
 #[test]

@@ -125,7 +125,8 @@ impl Log {
                         again";
             return Err(Failure::new(Code::ChainForked, text));
         }
-        let (seq, depth, prev, parents) = self.entries.next_of(&self.chain);
+        let says_too_much = |author: &MemberId| self.pushes.has_overrun(author, cx.now);
+        let (seq, depth, prev, parents) = self.entries.next_of(&self.chain, says_too_much);
         let time_ms = shown.map_or_else(|| cx.wall_ms(), |(_, time_ms)| time_ms);
         let body = EntryBody { chain: self.chain, seq, depth, prev, parents, time_ms, kind };
         let entry = SignedEntry::sign(room, &cx.me, body);

@@ -14,10 +14,19 @@ const RATE: TokenRate = TokenRate { per_min: 3_000, burst: 1_000 };
 /// So long after one was dropped nobody waits for what its author said.
 const OVERRUN_MS: u64 = 10_000;
 
-/// What each author may still say.
+/// Who answers for an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Accountable {
+    /// Its author.
+    Author(MemberId),
+    /// A member that passes on entries of authors of whom nobody knows how they came in.
+    StrangersBy(MemberId),
+}
+
+/// What each of them may still say.
 #[derive(Debug)]
 pub(super) struct Pushes {
-    tokens: Buckets<MemberId>,
+    tokens: Buckets<Accountable>,
     /// Authors that said more than that, and until when nobody waits for them.
     overran: BTreeMap<MemberId, Millis>,
 }
@@ -30,7 +39,7 @@ impl Default for Pushes {
 
 impl Pushes {
     /// Whether another entry is taken for which `who` answers.
-    pub(super) fn take(&mut self, who: MemberId, now: Millis) -> bool {
+    pub(super) fn take(&mut self, who: Accountable, now: Millis) -> bool {
         self.tokens.get(who, RATE, now).take(1, now)
     }
 
@@ -66,21 +75,23 @@ mod tests {
     fn who_says_too_much_is_dropped_and_not_waited_for() {
         let (eve, bob) = (MemberId([1; 32]), MemberId([2; 32]));
         let mut pushes = Pushes::default();
-        let taken = (0..2_000).filter(|_| pushes.take(eve, Millis(0))).count();
+        let taken = (0..2_000).filter(|_| pushes.take(Accountable::Author(eve), Millis(0))).count();
         assert_eq!(taken, 1_000);
         assert!(!pushes.has_overrun(&eve, Millis(0)));
         assert!(pushes.overrun(eve, Millis(0)));
         assert!(!pushes.overrun(eve, Millis(0)), "that is known");
         assert!(pushes.has_overrun(&eve, Millis(9_999)));
         assert!(!pushes.has_overrun(&eve, Millis(10_000)));
-        assert!(pushes.take(bob, Millis(0)), "nobody else is slowed down");
+        for other in [Accountable::Author(bob), Accountable::StrangersBy(eve)] {
+            assert!(pushes.take(other, Millis(0)), "nobody else is slowed down");
+        }
         assert!(!pushes.has_overrun(&bob, Millis(0)));
         for number in 0..=u8::MAX {
             for other in 0..8 {
                 let mut id = [number; 32];
                 id[0] = other;
                 let who = MemberId(id);
-                pushes.take(who, Millis(1));
+                pushes.take(Accountable::Author(who), Millis(1));
                 pushes.overrun(who, Millis(1));
             }
         }

@@ -1,9 +1,11 @@
 //! Repair: links tell each other how far they have each chain, and ask for what they lack.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Log;
 use super::exchange::Exchange;
+use super::pushes::Accountable;
 use super::shares::WaysIn;
 use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId};
@@ -70,15 +72,20 @@ impl Log {
         cx: &mut Context,
         conn: ConnId,
         entry: &SignedEntry,
-        ways: WaysIn<'_>,
+        is_known: impl Fn(&MemberId) -> bool,
     ) -> Option<MemberId> {
         let (peer, author) = (self.exchanges.get(&conn)?.member, entry.body.chain.author);
-        // Anybody can make authors: of those whom nobody let in the peer answers for all.
-        let who = if ways(&author).is_empty() { peer } else { author };
-        if self.entries.knows(entry) || self.pushes.take(who, cx.now) {
+        if self.entries.knows(entry) {
             return Some(peer);
         }
-        if self.pushes.overrun(author, cx.now) {
+        // Anybody can make authors: of those whom nobody let in the peer answers for all.
+        let known = author == peer || is_known(&author);
+        let speaker =
+            if known { Accountable::Author(author) } else { Accountable::StrangersBy(peer) };
+        if self.pushes.take(speaker, cx.now) {
+            return Some(peer);
+        }
+        if known && self.pushes.overrun(author, cx.now) {
             self.entries.hurry(&author, cx.now);
             cx.timers.set(Timer::Parents, self.entries.next_overdue());
         }
@@ -367,6 +374,15 @@ impl Log {
         {
             return None;
         }
+        let peer = exchange.member;
+        let idle = |of: &&Exchange| of.asked.is_none() && of.rests_until.is_none();
+        let authors: BTreeMap<MemberId, &BTreeSet<Chain>> =
+            self.exchanges.values().filter(idle).map(|of| (of.member, &of.behind)).collect();
+        // Whoever wrote a chain has it; others may only say so.
+        let of_author = |chain: &Chain| {
+            chain.author != peer && authors.get(&chain.author).is_some_and(|of| of.contains(chain))
+        };
+        let Some(exchange) = self.exchanges.get(&conn) else { return None };
         let missing = self.entries.missing();
         let first = exchange.behind.intersection(&missing);
         let rest = exchange.behind.difference(&missing);
@@ -374,7 +390,7 @@ impl Log {
         for chain in first.chain(rest) {
             let elsewhere = self.asked.get(chain);
             let waits = |at: &crate::router::time::Millis| now < at.plus(ASK_TIMEOUT_MS);
-            if elsewhere.is_some_and(|(of, at)| *of != conn && waits(at)) {
+            if elsewhere.is_some_and(|(of, at)| *of != conn && waits(at)) || of_author(chain) {
                 continue;
             }
             let Some(have) = exchange.theirs.get(chain) else { continue };
@@ -392,6 +408,7 @@ impl Log {
                 break;
             }
         }
+        let exchange = self.exchanges.get_mut(&conn)?;
         for chain in &settled {
             exchange.behind.remove(chain);
         }

@@ -8,12 +8,15 @@
 //! stays: a share decides about what comes, and never evicts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use crate::limits::Limits;
 use crate::router::ids::MemberId;
 
 /// Refused authors that are remembered.
 pub(super) const REFUSED_MAX: usize = 1_024;
+/// So many of them are looked at whenever the register changes.
+const LOOKED_AT_ONCE: usize = 32;
 /// Chains that a linked member may have when its shares are used up.
 const RESERVED_CHAINS: usize = 4;
 
@@ -118,6 +121,8 @@ pub(super) struct LogShares {
     linked: BTreeSet<MemberId>,
     /// Authors of whom something was refused: another way in may have room for them.
     refused: BTreeSet<MemberId>,
+    /// The last of them that was looked at, if others are left.
+    looked_at: Option<MemberId>,
 }
 
 impl LogShares {
@@ -130,6 +135,7 @@ impl LogShares {
             parts: BTreeMap::new(),
             linked: BTreeSet::new(),
             refused: BTreeSet::new(),
+            looked_at: None,
         }
     }
 
@@ -282,15 +288,22 @@ impl LogShares {
         }
     }
 
-    /// Refused authors that have room for so much by a way in that is known by now.
+    /// Refused authors that have room for so many bytes by a way in that is known by now. Each call
+    /// looks at some of them.
     pub(super) fn take_refused(
         &mut self,
-        cost: Amount,
+        bytes: usize,
         ways: WaysIn<'_>,
         limits: &Limits,
     ) -> Vec<MemberId> {
         let mut welcome = Vec::new();
-        for author in &self.refused {
+        let behind = self.looked_at.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = self.refused.range((behind, Bound::Unbounded));
+        let next: Vec<_> = rest.take(LOOKED_AT_ONCE).copied().collect();
+        self.looked_at = next.last().copied().filter(|_| next.len() == LOOKED_AT_ONCE);
+        for author in &next {
+            let chains = usize::from(!self.authors.contains_key(author));
+            let cost = Amount { bytes, chains };
             match self.room(author, cost, Some(ways), limits) {
                 Some(Lodging::Moved(parts)) => {
                     if let Some(of) = self.authors.get_mut(author) {

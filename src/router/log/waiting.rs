@@ -21,6 +21,15 @@ pub(super) struct Waiter {
     pub(super) on: ChainPlace,
     /// How long it waits.
     pub(super) until: Millis,
+    /// When it is looked at again.
+    due: Millis,
+}
+
+impl Waiter {
+    /// An entry that waits for a place.
+    pub(super) fn new(entry: Arc<SignedEntry>, on: ChainPlace, until: Millis) -> Self {
+        Self { entry, on, until, due: until }
+    }
 }
 
 /// What waits, and for what.
@@ -30,7 +39,7 @@ pub(super) struct Waiting {
     bytes: usize,
     /// Who waits for a place.
     blocked: BTreeMap<ChainPlace, BTreeSet<WaitingKey>>,
-    /// Who waits, and until when.
+    /// Who is looked at again, and when.
     ends: BTreeSet<(Millis, WaitingKey)>,
 }
 
@@ -75,7 +84,7 @@ impl Waiting {
     pub(super) fn insert(&mut self, waiter: Waiter) {
         let key = key_of(&waiter.entry);
         self.blocked.entry(waiter.on).or_default().insert(key);
-        self.ends.insert((waiter.until, key));
+        self.ends.insert((waiter.due, key));
         self.bytes += waiter.entry.cost_bytes();
         self.waiters.insert(key, waiter);
     }
@@ -83,7 +92,7 @@ impl Waiting {
     fn take(&mut self, key: &WaitingKey) -> Option<Waiter> {
         let waiter = self.waiters.remove(key)?;
         self.bytes -= waiter.entry.cost_bytes();
-        self.ends.remove(&(waiter.until, *key));
+        self.ends.remove(&(waiter.due, *key));
         if let Some(keys) = self.blocked.get_mut(&waiter.on) {
             keys.remove(key);
             if keys.is_empty() {
@@ -99,21 +108,21 @@ impl Waiting {
         keys.iter().filter_map(|key| self.take(key)).collect()
     }
 
-    /// Whoever waits for another's entries by this author has waited for long enough.
+    /// Others' entries that wait for one by this author are looked at again.
     pub(super) fn hurry(&mut self, author: &MemberId, now: Millis) {
         let (first, last) = Chain::all_of(author).into_inner();
         let places = self.blocked.range((first, 0)..=(last, u64::MAX));
         let keys = places.flat_map(|(_, keys)| keys).filter(|(of, ..)| of.author != *author);
         for key in keys.copied().collect::<Vec<_>>() {
-            if let Some(waiter) = self.waiters.get_mut(&key).filter(|of| of.until > now) {
-                self.ends.remove(&(waiter.until, key));
-                waiter.until = now;
-                self.ends.insert((now, key));
+            if let Some(waiter) = self.waiters.get_mut(&key) {
+                self.ends.remove(&(waiter.due, key));
+                waiter.due = waiter.due.min(now);
+                self.ends.insert((waiter.due, key));
             }
         }
     }
 
-    /// When somebody has waited for long enough.
+    /// When somebody is to be looked at again.
     pub(super) fn next_end(&self) -> Option<Millis> {
         self.ends.first().map(|(until, _)| *until)
     }

@@ -233,6 +233,7 @@ impl Members {
         let mut telling = Telling { member: id, up: cx.now, say };
         let mut newly = false;
         let mut paid = Vec::new();
+        cx.speaks(id, via.origin());
         if let Some(known) = self.entry(cx, id, via, is_author) {
             known.origin = via.origin();
             if let Some(remote) = via.remote.filter(|_| via.dialled) {

@@ -1,8 +1,8 @@
 //! Removals and locks: what they end, which closings are in force, and which password.
 //!
 //! A lock knows the acts that it names, and what the earlier locks *of its own author* among them
-//! know. What locks of other authors name never counts; otherwise one hostile record that some
-//! nodes have refused would change what honest ones know.
+//! know. What other authors' locks name never counts; otherwise one hostile record that some nodes
+//! refused would change what honest ones know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,18 +18,18 @@ pub struct Closing {
     pub id: RecordId,
     /// Its author.
     pub by: MemberId,
-    /// Hash of the data of its password.
+    /// The hash of its password data.
     pub password: Option<Digest32>,
 }
 
-/// A removal with numbers for names.
+/// A removal, with numbers in place of names.
 #[derive(Debug, Clone)]
 pub(super) struct Removing {
     pub(super) id: RecordId,
     pub(super) by: usize,
     pub(super) member: Option<usize>,
     pub(super) invitations: Box<[InvitationId]>,
-    /// It keeps whom it names: the member only loses what it held until then.
+    /// It keeps the member that it names, who only loses what it held until then.
     keeps: bool,
 }
 
@@ -40,7 +40,7 @@ impl Removing {
     }
 }
 
-/// A lock with numbers for names.
+/// A lock, with numbers in place of names.
 #[derive(Debug, Clone)]
 pub(super) struct Locking {
     pub(super) id: RecordId,
@@ -50,7 +50,7 @@ pub(super) struct Locking {
     standing: Box<[RecordId]>,
     /// Numbers of the acts that it names.
     over: Box<[usize]>,
-    /// What it knows, once worked out; for locks of members only.
+    /// What it knows, once computed; only for members' locks.
     before: Bits,
 }
 
@@ -66,7 +66,7 @@ enum Named {
 pub(super) struct Acts {
     pub(super) removals: Vec<Removing>,
     pub(super) locks: Vec<Locking>,
-    /// Removals with a member, by what they name and by author.
+    /// Removals of a member, by what they name and by author.
     ends: BTreeMap<Named, BTreeMap<usize, Vec<usize>>>,
     /// Closings by author.
     closings: BTreeMap<usize, Vec<usize>>,
@@ -80,7 +80,7 @@ pub(super) struct Acts {
 }
 
 impl Acts {
-    /// Takes the acts out of `records`, which are sorted.
+    /// Takes the acts from `records`, which are sorted.
     pub(super) fn of(tree: &Tree, records: &[(RecordId, &Record)]) -> Self {
         let mut acts = Self {
             removals: Vec::new(),
@@ -165,12 +165,12 @@ impl Acts {
         removal.or_else(|place| lock(place).map(|number| number + self.removals.len())).ok()
     }
 
-    /// The removal that ends a ticket of this holder in this place.
+    /// The removal that ends a ticket of this holder at this place.
     pub(super) fn end_of_member(&self, tree: &Tree, node: &TicketNode) -> Option<usize> {
         self.end(tree, node, Named::Member(node.member))
     }
 
-    /// The removal that ends a ticket by this invitation in this place.
+    /// The removal that ends a ticket by this invitation at this place.
     pub(super) fn end_of_invitation(&self, tree: &Tree, node: &TicketNode) -> Option<usize> {
         self.end(tree, node, Named::Invitation(node.seat.invited?.invitation))
     }
@@ -178,7 +178,7 @@ impl Acts {
     fn end(&self, tree: &Tree, node: &TicketNode, named: Named) -> Option<usize> {
         let by_author = self.ends.get(&named)?;
         reaching(by_author, tree, node).find_map(|(author, removals)| {
-            // A pardon counts if its giver stands as high above the ticket as the remover.
+            // A pardon counts if its author is at least as high above the ticket as the remover.
             let pardons = tree.height(node.by, node) >= tree.height(author, node);
             let pardoned = if pardons { &*node.pardons } else { &[] };
             let id = |number: usize| self.removals.get(number).map(|removal| removal.id);
@@ -186,7 +186,7 @@ impl Acts {
         })
     }
 
-    /// A closing by somebody above the open ticket that its issuer did not know.
+    /// A closing by somebody above the open ticket that the ticket's issuer did not know.
     pub(super) fn closing_unknown_to(&self, tree: &Tree, node: &TicketNode) -> Option<usize> {
         reaching(&self.closings, tree, node).find_map(|(_, closings)| {
             let id = |number: usize| self.locks.get(number).map(|lock| lock.id);
@@ -194,15 +194,15 @@ impl Acts {
         })
     }
 
-    /// Works out what is in force, once it is known who is a member.
+    /// Computes what is in force, once the members are known.
     pub(super) fn weigh(&mut self, tree: &Tree) {
         self.close_over(tree);
         self.force = self.in_force(tree);
         self.password = self.newest_password(tree);
     }
 
-    /// Works out what the locks of members know: of each author older ones first, on a stack of
-    /// its own, for a chain of locks may be as long as the register is large.
+    /// Computes what members' locks know: for each author older ones first, on a stack of its own,
+    /// because a chain of locks may be as long as the register is large.
     fn close_over(&mut self, tree: &Tree) {
         let mut entered = vec![false; self.locks.len()];
         let mut ranks = vec![0; self.locks.len()];
@@ -232,8 +232,8 @@ impl Acts {
         older.filter(move |older| self.locks.get(*older).map(|older| older.by) == by)
     }
 
-    /// What one lock knows, when what its older ones know is worked out. The newest of those
-    /// comes first, for what it covers need not be added again.
+    /// What one lock knows, once that is known for its older ones. The newest of those comes first,
+    /// because what it covers need not be added again.
     fn closure(&self, lock: usize, ranks: &[usize]) -> Bits {
         let mut covered = Bits::new(self.removals.len() + self.locks.len());
         let newest = self.own_older(lock).max_by_key(|older| ranks.get(*older).copied());
@@ -249,7 +249,7 @@ impl Acts {
         covered
     }
 
-    /// The closings of members that no opening by somebody who may has undone.
+    /// The members' closings that no opening by somebody entitled has undone.
     fn in_force(&self, tree: &Tree) -> Vec<usize> {
         let good = |lock: &&Locking| tree.is_in(lock.by);
         let mut openings: BTreeMap<usize, Bits> = BTreeMap::new();
@@ -274,8 +274,8 @@ impl Acts {
             .collect()
     }
 
-    /// The password of the closing that no other in force knows and that knows every removal
-    /// that holds; of several, of the author nearest the founder, then of the smaller id.
+    /// The password of the closing that no other in force knows and that knows every removal that
+    /// holds; of several, by the author nearest to the founder, then with the smaller id.
     fn newest_password(&self, tree: &Tree) -> Option<(RecordId, Digest32)> {
         let size = self.removals.len() + self.locks.len();
         let mut known = Bits::new(size);
@@ -335,8 +335,8 @@ impl Acts {
         acts.filter(|(number, _)| !known.has(*number)).map(|(_, id)| id).collect()
     }
 
-    /// In one author's locks, sorted by how many of the author's own each knows, every one knows
-    /// all before it if there is only one copy of the author.
+    /// If there is only one copy of the author, its locks, sorted by how many of its own each
+    /// knows, each know all those before. Returns two that do not.
     pub(super) fn copies_of(&self, author: usize) -> Option<(RecordId, RecordId)> {
         let own = self.by_author.get(&author)?;
         let mut mask = Bits::new(self.removals.len() + self.locks.len());
@@ -366,8 +366,8 @@ pub(super) fn may_open(tree: &Tree, by: usize, closing: &Locking) -> bool {
     by == closing.by || by == FOUNDER || above_all(tree, closing).contains(&by)
 }
 
-/// Who stands above every ticket under which the closing was made. Nobody, if one of these is not
-/// there or not its author's.
+/// Who is above every ticket under which the closing was made. Nobody, if one of these is missing
+/// or not its author's.
 fn above_all(tree: &Tree, closing: &Locking) -> Vec<usize> {
     let mut common: Option<Vec<usize>> = None;
     for id in &closing.standing {
@@ -383,7 +383,7 @@ fn above_all(tree: &Tree, closing: &Locking) -> Vec<usize> {
     common.unwrap_or_default()
 }
 
-/// The first of `numbers`, whose ids ascend, with an id that is not among `known`, which ascends.
+/// The first of `numbers`, whose ids ascend, with an id that is not in `known`, which ascends.
 fn first_not_in(
     numbers: &[usize],
     id: impl Fn(usize) -> Option<RecordId>,
@@ -392,7 +392,7 @@ fn first_not_in(
     let mut rest = known;
     numbers.iter().copied().find(|number| {
         let Some(id) = id(*number) else { return false };
-        // Doubling steps: cheap both where the two lists are alike and where one is far longer.
+        // Doubling steps: cheap if the two lists are similar, and if one is far longer.
         let mut step = 1;
         while rest.get(step).is_some_and(|known| *known < id) {
             step *= 2;
@@ -403,8 +403,8 @@ fn first_not_in(
     })
 }
 
-/// Those entries of `by_author` whose author is above `node`. Goes through everybody above or
-/// through all authors, whichever are fewer.
+/// The entries of `by_author` whose author is above `node`. Goes through everybody above or through
+/// all authors, whichever are fewer.
 fn reaching<'a, T>(
     by_author: &'a BTreeMap<usize, T>,
     tree: &'a Tree,

@@ -3,7 +3,7 @@
 //! Its time is bounded for any graph: one search, for every edge a walk that shortens itself, and
 //! for every vertex a walk up the finished part of the tree.
 
-/// The graph, by the numbers of its vertices; 0 is the one from which all ways start.
+/// The graph, by the numbers of its vertices; all paths start at 0.
 #[derive(Debug)]
 pub(super) struct Graph {
     next: Vec<Vec<usize>>,
@@ -20,12 +20,12 @@ impl Graph {
         }
     }
 
-    /// The vertices to which ways lead, without 0, each with the nearest other that stands on
-    /// every way to it; that one always comes before it.
+    /// The vertices that paths lead to, without 0, each with the nearest other vertex that is on
+    /// every path to it; that one always comes before it.
     pub(super) fn dominators(&self) -> Vec<(usize, usize)> {
         let search = Search::of(self);
         let semi = search.semidominators();
-        // By places in the search from here on.
+        // From here on, vertices are given by their places in the search.
         let mut above = search.parents.clone();
         for place in 1..above.len() {
             let mut upper = at(&above, place);
@@ -39,13 +39,13 @@ impl Graph {
     }
 }
 
-/// A search in depth.
+/// A depth-first search.
 struct Search {
     /// The vertices in the order in which they were found.
     order: Vec<usize>,
-    /// From which each was found, both by their places in that order; 0 for the first.
+    /// From where each was found, both as places in that order; 0 for the first.
     parents: Vec<usize>,
-    /// The places of those from which edges lead to each, by its place.
+    /// For each place, the places from which edges lead there.
     before: Vec<Vec<usize>>,
 }
 
@@ -93,16 +93,16 @@ impl Search {
     }
 }
 
-/// The part of the search's tree that is done, with its ways shortened.
+/// The finished part of the search tree, with its paths shortened.
 struct Forest {
     above: Vec<usize>,
-    /// Of those passed by the shortened way, the one with the least semidominator.
+    /// Of the vertices skipped by the shortened path, the one with the least semidominator.
     label: Vec<usize>,
 }
 
 impl Forest {
-    /// The one with the least semidominator among `place` and those above it that are done, which
-    /// are those from `done` on.
+    /// The vertex with the least semidominator among `place` and those above it that are finished,
+    /// which are those from `done` on.
     fn least(&mut self, place: usize, done: usize, semi: &[usize]) -> usize {
         let mut way = Vec::new();
         let mut upper = place;

@@ -1,7 +1,7 @@
 //! Ids in ascending order, found by their first eight bytes.
 
-/// Finds the place of an id in a sorted list. Faster than a tree, for it compares whole ids only
-/// where their first bytes are alike; ids made alike on purpose cost no more than a binary search.
+/// Finds the place of an id in a sorted list. Faster than a tree, as it compares whole ids only if
+/// their first bytes are equal; ids made alike on purpose cost no more than a binary search.
 pub(super) struct Index {
     keys: Vec<u64>,
     ids: Vec<[u8; 32]>,
@@ -14,7 +14,7 @@ impl Index {
         Self { keys: ids.iter().map(first_bytes).collect(), ids }
     }
 
-    /// Where the id stands in the list.
+    /// The id's place in the list.
     pub(super) fn find(&self, id: &[u8; 32]) -> Option<usize> {
         let key = first_bytes(id);
         let first = self.keys.partition_point(|other| *other < key);
@@ -27,7 +27,7 @@ impl Index {
     }
 }
 
-/// The number by which ids order, as far as it goes.
+/// The number by which ids are sorted, as far as it goes.
 pub(super) fn first_bytes(id: &[u8; 32]) -> u64 {
     id.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }

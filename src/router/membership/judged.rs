@@ -1,4 +1,4 @@
-//! The questions that can be asked of a set of records: who is a member, what is closed.
+//! The questions that a set of records answers: who is a member, what is closed.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use super::seat::Seat;
 use super::tree::{self, TicketNode, Tree};
 use crate::router::ids::{Digest32, InvitationId, MemberId, RecordId};
 
-/// Under which ticket a member signs.
+/// The ticket under which a member signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignsAs {
     /// As the founder, without a ticket.
     Founder,
-    /// Under this ticket, its living one nearest to the founder.
+    /// Under this ticket: of its living ones, the nearest to the founder.
     Ticket(RecordId),
     /// Not at all: it is not a member.
     Outside,
@@ -28,7 +28,7 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Judges `records` of the room of `founder`. A record that comes twice counts once.
+    /// Judges `records` of the room of `founder`. Duplicate records count once.
     #[must_use]
     pub fn of<'a>(
         founder: MemberId,
@@ -46,14 +46,14 @@ impl Membership {
         Self { founder, tree, acts }
     }
 
-    /// Takes in one ticket more, if it changes nothing but the membership of its holder; `false`:
-    /// it does more, and the whole set is to be judged anew.
+    /// Adds one ticket, if it changes nothing but its holder's membership; `false`: it changes
+    /// more, and the whole set must be judged again.
     pub(super) fn admit(&mut self, id: RecordId, ticket: &Ticket) -> bool {
         self.tree.admit(id, ticket, &self.acts)
     }
 
-    /// Takes out a ticket, if that changes nothing but the membership of its holder; `false`: it
-    /// does more, and the whole set is to be judged anew.
+    /// Removes a ticket, if that changes nothing but its holder's membership; `false`: it changes
+    /// more, and the whole set must be judged again.
     pub(super) fn retire(&mut self, id: &RecordId) -> bool {
         self.tree.retire(id, &self.acts)
     }
@@ -85,13 +85,13 @@ impl Membership {
         self.tree.members()
     }
 
-    /// The living tickets of `member`, the nearest to the founder first, then the smaller id.
+    /// The living tickets of `member`, those nearest to the founder first, then by smaller id.
     pub fn tickets_of(&self, member: &MemberId) -> impl Iterator<Item = &Seat> {
         self.living(member).map(|node| &node.seat)
     }
 
-    /// Whether `member` has open tickets only, so that a closing by somebody above
-    /// puts it out unless it keeps it.
+    /// Whether `member` has only open tickets, so that a closing by somebody above puts it out
+    /// unless it keeps it.
     #[must_use]
     pub fn is_passer_by(&self, member: &MemberId) -> bool {
         let mut any = false;
@@ -114,8 +114,8 @@ impl Membership {
         self.tree.find(id).map(|node| &node.seat)
     }
 
-    /// Who stands above the ticket `id`: holders of the tickets above it, the nearest first, then
-    /// the stewards, the last first, then the founder. Empty for a ticket that waits.
+    /// Who is above the ticket `id`: holders of the tickets above it, the nearest first, then the
+    /// stewards, the last first, then the founder. Empty for a ticket that waits.
     #[must_use]
     pub fn above(&self, id: &RecordId) -> Vec<MemberId> {
         self.tree.find(id).map(|node| self.tree.above(node)).unwrap_or_default()
@@ -130,13 +130,13 @@ impl Membership {
         }
     }
 
-    /// Tickets from the founder's down to `id`, itself counted; 0 for one that waits.
+    /// Tickets from the founder's down to `id`, including it; 0 for one that waits.
     #[must_use]
     pub fn depth(&self, id: &RecordId) -> usize {
         self.tree.find(id).map_or(0, |node| node.depth)
     }
 
-    /// Under which ticket `member` signs.
+    /// The ticket under which `member` signs.
     #[must_use]
     pub fn standing(&self, member: &MemberId) -> SignsAs {
         if *member == self.founder {
@@ -145,7 +145,7 @@ impl Membership {
         self.tickets_of(member).next().map_or(SignsAs::Outside, |seat| SignsAs::Ticket(seat.id))
     }
 
-    /// The `standing` of a lock of `member`: a selection of its living tickets such that a member
+    /// The `standing` of a lock of `member`: a selection of its living tickets, such that a member
     /// above all of these is above all living ones. At most `DEPTH_MAX` + 1, however many tickets
     /// others give it.
     #[must_use]
@@ -168,7 +168,7 @@ impl Membership {
         named
     }
 
-    /// The stewards, the first first.
+    /// The stewards, in the order in which they were named.
     #[must_use]
     pub fn stewards(&self) -> Vec<MemberId> {
         self.tree.stewards()
@@ -185,7 +185,7 @@ impl Membership {
         self.acts.closings(&self.tree)
     }
 
-    /// Every closing in the set, whether in force or not: what an issuer knows.
+    /// Every closing in the set, in force or not: those that an issuer knows.
     #[must_use]
     pub fn all_closings(&self) -> BTreeSet<RecordId> {
         self.acts.all_closings()
@@ -197,8 +197,8 @@ impl Membership {
         self.acts.password()
     }
 
-    /// Whether an opening by `by` undoes the closing: `by` made it, or is the founder, or stands
-    /// above every ticket under which it was made.
+    /// Whether an opening by `by` undoes the closing: `by` made it, or is the founder, or is above
+    /// every ticket under which it was made.
     #[must_use]
     pub fn may_open(&self, by: &MemberId, closing: &RecordId) -> bool {
         let lock = self.acts.lock(closing).filter(|lock| lock.closed);
@@ -227,8 +227,8 @@ impl Membership {
             .collect()
     }
 
-    /// The removals that a password must know of to be in force: those by members that put
-    /// somebody out, not those that only end invitations or keep whom they name.
+    /// The removals that a password must know in order to be in force: those by members that put
+    /// somebody out, not those that only end invitations or keep the member that they name.
     pub fn holds(&self) -> impl Iterator<Item = RecordId> {
         let removals = self.acts.removals.iter();
         removals.filter(|removal| removal.holds(&self.tree)).map(|removal| removal.id)
@@ -252,14 +252,14 @@ impl Membership {
         })
     }
 
-    /// All locks and removals less those that earlier locks of `author` name, which is what its
-    /// next lock is `over`.
+    /// All locks and removals except those that earlier locks of `author` name: the next lock of
+    /// `author` is `over` these.
     #[must_use]
     pub fn acts_new_to(&self, author: &MemberId) -> BTreeSet<RecordId> {
         self.acts.new_to(self.tree.person(author))
     }
 
-    /// Two locks of `author` that do not know each other: two copies of it, or a forgery.
+    /// Two locks of `author` that do not know each other: it runs twice, or one is a forgery.
     #[must_use]
     pub fn copies_of(&self, author: &MemberId) -> Option<(RecordId, RecordId)> {
         self.acts.copies_of(self.tree.person(author)?)
@@ -271,7 +271,7 @@ impl Membership {
         self.acts.lock_knows(later, earlier)
     }
 
-    /// The living tickets of `member` in their places.
+    /// The living tickets of `member`, with their places.
     pub(super) fn living(&self, member: &MemberId) -> impl Iterator<Item = &TicketNode> {
         self.tree.person(member).into_iter().flat_map(|person| self.tree.living(person))
     }

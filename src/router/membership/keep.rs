@@ -1,4 +1,4 @@
-//! Whom a removal or a lock keeps: those who would drop out by it and should stay.
+//! Whom a removal or a lock keeps: those who would drop out by it but should stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,16 +12,16 @@ use crate::router::ids::{MemberId, RecordId};
 /// always room below them.
 const KEPT_DEPTH_MAX: usize = DEPTH_MAX / 2;
 
-/// Stands for the act that is being planned, which has no id before it is signed.
+/// Stands for the act being planned, which has no id before it is signed.
 const PLANNED: RecordId = RecordId([0xff; 32]);
 
-/// The members that `act`, a removal or a lock that keeps nobody yet, is to keep: everybody who
-/// would drop out by it and is to stay by `stay`. Each stays in place, below the nearest holder
-/// above it that stays and is below the author, else below the author, and with its pardons.
-/// Parents stand before children.
+/// The members that `act`, a removal or a lock that keeps nobody yet, should keep: everybody who
+/// would drop out by it but should stay by `stay`. Each keeps its pardons and its place, below the
+/// nearest holder above it that stays and is below the author, or else below the author. Parents
+/// come before children.
 ///
-/// Nobody else is named: a member drops out if the author cannot keep it, because a removal by
-/// somebody above the author is pardoned to it in the old place only.
+/// Nobody else is named: a member drops out if the author cannot keep it, because its pardon for a
+/// removal by somebody above the author counts only at its old place.
 pub fn plan_keep<'a>(
     founder: MemberId,
     records: impl IntoIterator<Item = (RecordId, &'a Record)>,
@@ -71,7 +71,7 @@ struct KeepPlan<'a> {
 }
 
 impl KeepPlan<'_> {
-    /// Finds the place of the holder of `node`.
+    /// Finds a place for the holder of `node`.
     fn keep(&mut self, before: &Membership, node: &TicketNode) -> Kept {
         let holders = before.tree().path(node).map(|upper| upper.seat.member);
         let (below, depth) = holders

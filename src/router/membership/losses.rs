@@ -9,8 +9,8 @@ use crate::router::ids::{MemberId, RecordId};
 pub struct Loss {
     /// Who.
     pub member: MemberId,
-    /// With whom it went out: the holder of the ticket above its own that ended, or the answerer of
-    /// its invitation. `None`: its own ticket ended.
+    /// The member with whom it went out: the holder of the ended ticket above its own, or its
+    /// invitation's answerer. `None`: its own ticket ended.
     pub with: Option<MemberId>,
     /// Why that ticket ended.
     pub cause: Cause,
@@ -35,22 +35,22 @@ pub enum Cause {
     },
     /// The holder came into an open room that `by` had closed.
     ClosedOut {
-        /// Who closed.
+        /// Who closed it.
         by: MemberId,
         /// Its record.
         lock: RecordId,
     },
-    /// The issuer let it in as a steward, and is none any more.
+    /// The issuer admitted it as a steward, and is no longer one.
     IssuerGone {
         /// The issuer.
         issuer: MemberId,
     },
-    /// Records that it rests on gave way, because the register was full.
+    /// Records that it depends on gave way, because the register was full.
     Missing,
 }
 
 impl Cause {
-    /// The record that did it.
+    /// The record that caused it.
     #[must_use]
     pub fn record(&self) -> Option<RecordId> {
         match self {
@@ -62,8 +62,8 @@ impl Cause {
 }
 
 impl Membership {
-    /// Why the ticket `id`, which hangs where it may, does not live: the record that ended it, or
-    /// the one above it with which it went.
+    /// Why the ticket `id`, whose place is valid, does not live: the record that ended it, or that
+    /// ended the one above it with which it went.
     #[must_use]
     pub fn end_of(&self, id: &RecordId) -> Option<RecordId> {
         let node = self.tree().find(id).filter(|node| node.is_placed() && !node.lives())?;
@@ -71,7 +71,7 @@ impl Membership {
     }
 }
 
-/// Who was a member in `before` and is none in `after`, the smallest first.
+/// Who was a member in `before` but is none in `after`, the smallest first.
 #[must_use]
 pub fn lost_between(before: &Membership, after: &Membership) -> Vec<Loss> {
     let lost = before.members().filter(|member| !after.is_member(member));
@@ -85,7 +85,7 @@ pub fn lost_between(before: &Membership, after: &Membership) -> Vec<Loss> {
     .collect()
 }
 
-/// Walks up to the ticket that ended for a reason of its own. Each step leads nearer the founder.
+/// Walks up to the ticket that ended for its own reason. Each step is nearer to the founder.
 fn loss(after: &Membership, member: MemberId, node: &TicketNode) -> Loss {
     let mut ended = node;
     loop {

@@ -1,4 +1,4 @@
-//! Who is a member: a function of the founder and a set of signed records only.
+//! Who is a member: a function of nothing but the founder and a set of signed records.
 //!
 //! Every member but the founder holds a *ticket* below the ticket of the member that let it in, and
 //! so on up to the founder. Acts (removals and locks) belong to their author: they affect every

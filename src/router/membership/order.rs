@@ -6,8 +6,8 @@ use super::judged::Membership;
 use super::record::{Below, How, Record};
 use crate::router::ids::RecordId;
 
-/// `records`, and before each those of them that it hangs on; else as they come. Works on a stack
-/// of its own, for what waits may hang deeper than what counts.
+/// `records`, each preceded by those of them that it depends on; otherwise in the given order. Uses
+/// a stack of its own, because waiting records may be deeper than counted ones.
 pub(super) fn parents_first(
     membership: &Membership,
     records: &[(RecordId, &Record)],
@@ -47,8 +47,8 @@ fn hangs_on(record: &Record) -> Vec<RecordId> {
     tickets
 }
 
-/// The records that the ticket rests on, its own counted: tickets above it, those of answerers,
-/// and those of stewards that signed one of these without standing on the way.
+/// The records that a ticket depends on, including its own: tickets above it, those of answerers,
+/// and those of stewards that signed one of these without being on the way.
 pub(super) fn chain(membership: &Membership, ticket: &RecordId) -> BTreeSet<RecordId> {
     let mut records = BTreeSet::new();
     let mut entered = BTreeSet::new();

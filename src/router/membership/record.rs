@@ -9,13 +9,13 @@ use crate::router::ids::{Digest32, InvitationId, MemberId, RecordId};
 pub enum Record {
     /// Lets somebody in.
     Ticket(Ticket),
-    /// Throws somebody out, or ends invitations.
+    /// Removes somebody, or ends invitations.
     Removal(Removal),
     /// Closes or opens the room.
     Lock(Lock),
 }
 
-/// How a ticket came about.
+/// How somebody came by a ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum How {
     /// The room was open.
@@ -24,31 +24,31 @@ pub enum How {
     Password,
     /// The member brought an invitation.
     Invitation,
-    /// The issuer keeps the member, whatever became of the ticket it had.
+    /// The issuer keeps the member, whatever happened to its earlier ticket.
     Kept,
-    /// The founder trusts the member above everybody but itself and earlier stewards.
+    /// The founder puts the member above everybody except itself and earlier stewards.
     Steward,
 }
 
 /// Lets `member` in below `parent`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// Who lets it in: holds the parent or a ticket above it, or is a steward. For an invitation
-    /// its maker.
+    /// Who lets it in: the holder of the parent or of a ticket above that, or a steward. For an
+    /// invitation, its maker.
     pub by: MemberId,
     /// The ticket above; `None` is the founder.
     pub parent: Option<RecordId>,
-    /// Who is let in.
+    /// The member that is let in.
     pub member: MemberId,
     /// How.
     pub how: How,
-    /// Stewards rank by this, then by id; 0 for all others.
+    /// Stewards rank by this, then by id; 0 for others.
     pub rank: u32,
     /// Closings that the issuer knew.
     pub knows: BTreeSet<RecordId>,
     /// Removals that the issuer undoes for this member, on purpose.
     pub pardons: BTreeSet<RecordId>,
-    /// By invitation only.
+    /// Only for an invitation.
     pub invited: Option<Invited>,
 }
 
@@ -59,7 +59,7 @@ pub struct Invited {
     pub invitation: InvitationId,
     /// The member that answered and signed.
     pub answerer: MemberId,
-    /// Its ticket; `None`: it is the founder. The guest's ticket lives only while this one does.
+    /// Its ticket; `None`: it is the founder. The guest's ticket lives only as long as this one.
     pub standing: Option<RecordId>,
 }
 
@@ -72,10 +72,10 @@ pub struct Removal {
     pub member: Option<MemberId>,
     /// Invitations that end. With a `member`, tickets by them end as well.
     pub invitations: BTreeSet<InvitationId>,
-    /// Removals of this member that the author made before. Without this, one that follows a pardon
-    /// would be the very record that was pardoned.
+    /// Earlier removals of this member by the author. Without this, a removal after a pardon would
+    /// be the same record that was pardoned.
     pub earlier: u32,
-    /// Who stays and would drop out.
+    /// Members that would drop out but stay.
     pub kept: Vec<Kept>,
 }
 
@@ -90,32 +90,32 @@ pub struct Lock {
     pub closed: bool,
     /// Hash of the password data; `None`: only invitations admit.
     pub password: Option<Digest32>,
-    /// Locks and removals that the author knew and that no earlier lock of its own names.
+    /// Locks and removals that the author knew and that none of its earlier locks names.
     pub over: BTreeSet<RecordId>,
-    /// Who stays and would drop out.
+    /// Members that would drop out but stay.
     pub kept: Vec<Kept>,
 }
 
-/// Somebody whom a removal or a lock keeps: as good as a ticket `how: kept` by the record's author,
-/// whose id is made of the record's and the member.
+/// A member that a removal or a lock keeps: this equals a ticket `how: kept` by the record's
+/// author, with an id derived from the record's and the member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Who stays. At most once in a record.
+    /// The member. At most once in a record.
     pub member: MemberId,
-    /// Below whom.
+    /// Where it is kept.
     pub below: Below,
-    /// Pardons of the ticket that this one renews.
+    /// Pardons in the ticket that this one renews.
     pub pardons: BTreeSet<RecordId>,
 }
 
-/// Where a [`Kept`] member stands.
+/// The place of a [`Kept`] member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Below {
-    /// Right below the founder.
+    /// Directly below the founder.
     Founder,
     /// Below the holder of this ticket.
     Ticket(RecordId),
-    /// Below a member that stands in front of it in the same list.
+    /// Below a member earlier in the same list.
     Kept(MemberId),
 }
 
@@ -130,7 +130,7 @@ impl Record {
         }
     }
 
-    /// Who signs it, and whose share of the register it takes.
+    /// Who signs it, and whose share of the register it uses.
     #[must_use]
     pub fn signer(&self) -> MemberId {
         match self {
@@ -139,7 +139,7 @@ impl Record {
         }
     }
 
-    /// Those whom it keeps.
+    /// The members that it keeps.
     #[must_use]
     pub fn kept(&self) -> &[Kept] {
         match self {

@@ -21,69 +21,69 @@ use super::tree::is_sound;
 use crate::crypto::hash;
 use crate::router::ids::{Digest32, MemberId, RecordId};
 
-/// Tickets that one signer may have in the register, with those that its acts keep.
+/// Most tickets of one signer in the register, including those that its acts keep.
 pub const TICKETS_MAX: usize = 256;
-/// Removals and locks that one signer may have in the register.
+/// Most removals and locks of one signer in the register.
 pub const ACTS_MAX: usize = 256;
-/// All tickets, acts and kept of a room.
+/// Most tickets, acts and kept members of a room.
 pub const TOTAL_MAX: usize = 4096;
-/// Open tickets of a room.
+/// Most open tickets of a room.
 pub const OPEN_MAX: usize = TOTAL_MAX / 2;
-/// Members that one record may keep.
+/// Most members that one record may keep.
 pub const KEPT_MAX: usize = 200;
-/// Tickets that a lock may name as its standing; see [`Membership::standing_of_lock`].
+/// Most tickets that a lock may name as its standing; see [`Membership::standing_of_lock`].
 pub const STANDING_MAX: usize = 64;
-/// Invitations that one removal may end.
+/// Most invitations that one removal may end.
 pub const INVITATIONS_MAX: usize = 64;
-/// Records in a chain, which shows a member's membership to others.
+/// Most records in a chain, which shows a member's membership to others.
 pub const CHAIN_MAX: usize = 64;
 
 const DIGEST: &[u8] = b"klatch register 1\0";
 
-/// What became of a record.
+/// Result of inserting a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
-    /// It is in, and these gave way to it.
+    /// It was added, and these gave way to it.
     New {
-        /// The records that are not there any more.
+        /// The records that are no longer there.
         evicted: Vec<RecordId>,
     },
-    /// It was there.
+    /// It was there already.
     Known,
-    /// It is not in, and nothing changed.
+    /// It was not added, and nothing changed.
     Refused(Refused),
 }
 
-/// Why a record is not taken.
+/// Why a record is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// More than [`KEPT_MAX`].
     #[error("the record keeps more than {KEPT_MAX} members")]
     TooManyKept,
-    /// Nobody is kept twice by one record, nor in front of the member below whom it is kept.
+    /// A record must not keep anybody twice, nor before the member below whom it is kept.
     #[error("the record keeps a member twice, or in front of whom it is below")]
     KeptInDisorder,
     /// The founder needs no ticket.
     #[error("the record lets the founder in")]
     Founder,
-    /// A steward's ticket that is not the founder's, or a ticket that is half an invitation's.
+    /// A steward's ticket that is not by the founder, or a ticket with only half of an invitation.
     #[error("the ticket is no sound one of its kind")]
     Unsound,
     /// More than [`STANDING_MAX`] or [`INVITATIONS_MAX`].
     #[error("the record names too much")]
     NamesTooMuch,
-    /// The signer's share is full with smaller ids.
+    /// The signer's share is full of smaller ids.
     #[error("the signer's share of the register is full")]
     ShareFull,
-    /// The register is full, and the record is of the fattest branch.
+    /// The register is full, and the record belongs to the largest branch.
     #[error("the register is full")]
     Full,
 }
 
-/// What is left of a signer's share.
+/// How much of a signer's share is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
-    /// Tickets, those that acts keep counted.
+    /// Tickets, including those that acts keep.
     pub tickets: usize,
     /// Open tickets.
     pub open_tickets: usize,
@@ -91,13 +91,13 @@ pub struct Left {
     pub acts: usize,
 }
 
-/// The records of a room, each in the form `S` that holds its signed bytes.
+/// The records of a room, each in a form `S` that contains its signed bytes.
 #[derive(Debug)]
 pub struct Register<S> {
     founder: MemberId,
     records: BTreeMap<RecordId, Arc<S>>,
     shares: BTreeMap<MemberId, Share>,
-    /// Members that the founder ever named stewards, and in how many records.
+    /// Members that the founder has ever named stewards, and in how many records.
     stewards: BTreeMap<MemberId, usize>,
     total: usize,
     open: usize,
@@ -105,7 +105,7 @@ pub struct Register<S> {
     membership: OnceCell<Membership>,
 }
 
-/// What is bounded, and how.
+/// What is bounded, and by what.
 const BOUNDS: [(ShareKind, usize); 2] = [(ShareKind::Open, OPEN_MAX), (ShareKind::Any, TOTAL_MAX)];
 
 impl<S: AsRef<Record>> Register<S> {
@@ -130,7 +130,7 @@ impl<S: AsRef<Record>> Register<S> {
         self.founder
     }
 
-    /// Takes in a verified record.
+    /// Adds a verified record.
     pub fn insert(&mut self, id: RecordId, record: Arc<S>) -> Inserted {
         if self.records.contains_key(&id) {
             return Inserted::Known;
@@ -169,7 +169,7 @@ impl<S: AsRef<Record>> Register<S> {
         self.records.insert(id, record);
     }
 
-    /// Keeps what is known of the membership up to date if that is cheap, else forgets it.
+    /// Updates what is known of the membership if that is cheap, otherwise discards it.
     fn admit(&mut self, id: RecordId, value: &Record) {
         let admitted = match (value, self.membership.get_mut()) {
             (Record::Ticket(ticket), Some(membership)) => membership.admit(id, ticket),
@@ -202,7 +202,7 @@ impl<S: AsRef<Record>> Register<S> {
         }
     }
 
-    /// As [`Self::admit`], for a record that goes.
+    /// Like [`Self::admit`], for a record that is removed.
     fn retire(&mut self, id: &RecordId) {
         let retired = self.membership.get_mut().is_some_and(|membership| membership.retire(id));
         if !retired {
@@ -210,8 +210,8 @@ impl<S: AsRef<Record>> Register<S> {
         }
     }
 
-    /// Signers bounded by the whole register only: the founder, and members that it ever named a
-    /// steward. Former stewards count, or their records would give way when they are none.
+    /// Signers bounded only by the whole register: the founder, and members that it has ever named
+    /// a steward. Former stewards count, or their records would give way when they lose that rank.
     fn is_exempt(&self, signer: &MemberId) -> bool {
         *signer == self.founder || self.stewards.contains_key(signer)
     }
@@ -230,7 +230,7 @@ impl<S: AsRef<Record>> Register<S> {
         evicted
     }
 
-    /// Who hangs where is found once, before the first record goes.
+    /// Who is below whom is computed once, before the first record is removed.
     fn trim_total(&mut self) -> Vec<RecordId> {
         let mut evicted = Vec::new();
         for (kind, max) in BOUNDS {
@@ -263,7 +263,7 @@ impl<S: AsRef<Record>> Register<S> {
     }
 
     /// Who is a member by these records together with others, such as a chain that is shown; the
-    /// set stays as it is.
+    /// set itself does not change.
     pub fn membership_with<'a>(
         &'a self,
         others: impl IntoIterator<Item = (RecordId, &'a Record)>,
@@ -271,7 +271,7 @@ impl<S: AsRef<Record>> Register<S> {
         Membership::of(self.founder, self.values().chain(others))
     }
 
-    /// The members that `act` is to keep: [`plan_keep`].
+    /// The members that `act` should keep: [`plan_keep`].
     pub fn plan_keep(&self, act: &Record, stay: &dyn Fn(&MemberId) -> bool) -> Vec<Kept> {
         plan_keep(self.founder, self.values(), act, stay)
     }
@@ -304,7 +304,7 @@ impl<S: AsRef<Record>> Register<S> {
         self.records.is_empty()
     }
 
-    /// SHA-256 over label and all ids, the smallest first: equal where the sets are.
+    /// SHA-256 over label and all ids, the smallest first: equal for equal sets.
     pub fn digest(&self) -> Digest32 {
         *self.digest.get_or_init(|| {
             let ids: Vec<&[u8]> = self.records.keys().map(|id| id.0.as_slice()).collect();
@@ -312,8 +312,8 @@ impl<S: AsRef<Record>> Register<S> {
         })
     }
 
-    /// Records that are not among `known`: parents before children, and the founder's own first
-    /// of what may be in any order, for whom it names a steward has no share.
+    /// Records that are not in `known`: parents before children, and where the order is free, the
+    /// founder's own first, because those that it names stewards have no share.
     #[must_use]
     pub fn missing_from(&self, known: &BTreeSet<RecordId>) -> Vec<RecordId> {
         let missing = self.records.iter().filter(|(id, _)| !known.contains(id));
@@ -337,10 +337,10 @@ impl<S: AsRef<Record>> Register<S> {
         chains.map(records).find(|chain| chain.len() <= CHAIN_MAX).unwrap_or_default()
     }
 
-    /// What `signer` may still sign before its share or the whole is full.
+    /// What `signer` may still sign before its share or the whole register is full.
     #[must_use]
     pub fn room_for(&self, signer: &MemberId) -> Left {
-        // When the whole is full, one member gives way: only that one has no room.
+        // When the whole is full, one member gives way: only that one cannot add anything.
         let gives_way = |kind| {
             let branches = Branches::of(kind, self.membership(), &self.shares);
             let victim = branches.victim(&self.shares).and_then(|id| self.records.get(&id));
@@ -362,7 +362,7 @@ impl<S: AsRef<Record>> Register<S> {
     }
 }
 
-/// Whether a record is one at all, whatever else there is.
+/// Whether a record is well-formed, whatever else there is.
 fn check(founder: MemberId, record: &Record) -> Result<(), Refused> {
     let kept = record.kept();
     if kept.len() > KEPT_MAX {
@@ -389,7 +389,7 @@ fn check(founder: MemberId, record: &Record) -> Result<(), Refused> {
     }
 }
 
-/// What a record takes of the whole.
+/// How much of the whole a record takes up.
 pub(super) fn weight(record: &Record) -> usize {
     1 + record.kept().len()
 }

@@ -5,29 +5,29 @@ use crate::crypto::hash;
 use crate::router::ids::{MemberId, RecordId};
 
 const KEPT: &[u8] = b"klatch kept 1\0";
-/// Tickets from one without parent down to the deepest that counts, along parents and answerers.
+/// Most tickets from one without parent to the deepest that counts, along parents and answerers.
 pub const DEPTH_MAX: usize = 32;
 
-/// A ticket in its place. Those that removals and locks keep have one as well.
+/// A ticket and its place. Members that removals and locks keep have one, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seat {
-    /// Its name: the record's own, or [`kept_id`] of the record that keeps the member.
+    /// Its id: the record's own, or [`kept_id`] of the record that keeps the member.
     pub id: RecordId,
-    /// The record that it stands in.
+    /// The record that contains it.
     pub record: RecordId,
-    /// Who let the member in; for an invitation its maker.
+    /// Who let the member in; for an invitation, its maker.
     pub by: MemberId,
     /// The ticket above; `None` is the founder.
     pub parent: Option<RecordId>,
-    /// Who holds it.
+    /// The member that holds it.
     pub member: MemberId,
-    /// How the member came.
+    /// How the member came in.
     pub how: How,
-    /// By invitation only: which, and who answered.
+    /// Only for an invitation: which one, and who answered.
     pub invited: Option<Invited>,
 }
 
-/// The name of the ticket of `member` whom `record` keeps: SHA-256 over label, record and member.
+/// The id of the ticket of `member`, kept by `record`: SHA-256 over label, record and member.
 #[must_use]
 pub fn kept_id(record: &RecordId, member: &MemberId) -> RecordId {
     RecordId(hash::digest(&[KEPT, &record.0, &member.0]))

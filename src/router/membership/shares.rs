@@ -16,9 +16,9 @@ pub(super) struct Share {
     tickets: BTreeSet<RecordId>,
     /// Those of its tickets that are open.
     open: BTreeSet<RecordId>,
-    /// Its removals and locks, each with how many it keeps.
+    /// Its removals and locks, each with the number of members that it keeps.
     acts: BTreeMap<RecordId, usize>,
-    /// All that its acts keep.
+    /// How many members its acts keep in all.
     kept: usize,
 }
 
@@ -50,13 +50,13 @@ impl Share {
         self.tickets.is_empty() && self.acts.is_empty()
     }
 
-    /// Tickets, the kept counted, and acts.
+    /// Tickets, including the kept, and acts.
     pub(super) fn used(&self) -> (usize, usize) {
         (self.tickets.len() + self.kept, self.acts.len())
     }
 
-    /// The record that has to go first if the signer has more than its share: of those that bear
-    /// what is too much, the one with the largest id.
+    /// The record to remove first if the signer exceeds its share: the one with the largest id, of
+    /// the kind that exceeds it.
     pub(super) fn excess(&self) -> Option<RecordId> {
         let (tickets, acts) = self.used();
         if acts > ACTS_MAX {
@@ -76,7 +76,7 @@ impl Share {
         }
     }
 
-    /// This signer's record that gives way: of its tickets the largest id first, then its acts.
+    /// The record of this signer that gives way: first the ticket with the largest id, then acts.
     fn victim(&self, kind: ShareKind) -> Option<RecordId> {
         match kind {
             ShareKind::Open => self.open.last().copied(),
@@ -106,11 +106,11 @@ pub(super) enum ShareKind {
 #[derive(Debug)]
 pub(super) struct Branches {
     kind: ShareKind,
-    /// By the numbers of the membership.
+    /// By the membership's numbers.
     people: Vec<Branch>,
     /// The numbers of the signers that are members.
     numbers: BTreeMap<MemberId, usize>,
-    /// What the others take.
+    /// What the other signers take up.
     out: BTreeMap<MemberId, usize>,
 }
 
@@ -172,10 +172,10 @@ impl Branches {
         }
     }
 
-    /// The record that gives way. As long as there is anything of signers that are no members, it
-    /// is of the one that takes most: nothing that lives rests on it. Then it is found from the
-    /// founder down, always into the fattest branch, until somebody takes at least as much as all
-    /// below it together; the founder's own come last.
+    /// The record that gives way. While signers that are not members have any, it belongs to the
+    /// one of them that takes up most: nothing that lives depends on it. After that it is found
+    /// from the founder down, always into the largest branch, until somebody takes up at least as
+    /// much as all below it together; the founder's own come last.
     pub(super) fn victim(&self, shares: &BTreeMap<MemberId, Share>) -> Option<RecordId> {
         let fattest_out = self.out.iter().max_by_key(|(id, taken)| (**taken, **id));
         let signer = match fattest_out {
@@ -201,7 +201,7 @@ impl Branches {
         }
     }
 
-    /// Notes that a record of the signer has gone.
+    /// Notes that a record of the signer was removed.
     pub(super) fn shrink(&mut self, record: &Record) {
         let (signer, weight) = (record.signer(), self.weight_of(record));
         if let Some(number) = self.numbers.get(&signer) {
@@ -212,7 +212,7 @@ impl Branches {
         }
     }
 
-    /// What a record takes of what is counted here.
+    /// How much a record takes up of what is counted here.
     fn weight_of(&self, record: &Record) -> usize {
         match self.kind {
             ShareKind::Open => usize::from(is_open(record)),
@@ -232,8 +232,8 @@ impl Branches {
     }
 }
 
-/// Who let in whom, by living tickets. What a steward signs counts as the founder's, for stewards
-/// stand above everybody.
+/// Who let in whom, by living tickets. What a steward signs counts as the founder's, because
+/// stewards are above everybody.
 fn ways(tree: &Tree) -> Graph {
     let mut graph = Graph::new(tree.people());
     for node in tree.nodes().filter(|node| node.lives()) {

@@ -1,4 +1,4 @@
-//! Tickets in their places: which is below which, and which live.
+//! Tickets in their places: which are below which, and which live.
 //!
 //! People and tickets are numbered here, so that a walk towards the founder compares numbers. Every
 //! walk is bounded by [`DEPTH_MAX`]: levels are assigned from the founder downwards in that many
@@ -22,7 +22,7 @@ pub(super) enum TicketFault {
     Waits,
     /// The issuer is not above the ticket.
     NotAbove,
-    /// The one above it has ended.
+    /// The ticket above it has ended.
     Parent,
     /// The answerer of the invitation is not a member by the ticket that it named.
     Answerer,
@@ -30,23 +30,23 @@ pub(super) enum TicketFault {
     Removed(usize),
     /// This removal names its invitation.
     InvitationEnded(usize),
-    /// This closing (a number in [`Acts::locks`]) was not known to the issuer.
+    /// The issuer did not know this closing (a number in [`Acts::locks`]).
     ClosedOut(usize),
 }
 
-/// A ticket with numbers for names.
+/// A ticket, with numbers in place of names.
 #[derive(Debug, Clone)]
 pub(super) struct TicketNode {
     pub(super) seat: Seat,
     pub(super) by: usize,
     pub(super) member: usize,
-    /// `None`: the founder, or not there.
+    /// `None`: the founder, or missing.
     pub(super) parent: Option<usize>,
     /// The same for the answerer.
     pub(super) standing: Option<usize>,
-    /// Longest way to the founder along both kinds of edges; 0: it waits.
+    /// Longest path to the founder along both kinds of edges; 0: it waits.
     level: usize,
-    /// Way to the founder along parents.
+    /// Length of the path to the founder along parents.
     pub(super) depth: usize,
     rank: u32,
     /// How many stewards, counted from the first, are above it.
@@ -55,7 +55,7 @@ pub(super) struct TicketNode {
     pub(super) pardons: Box<[RecordId]>,
     /// Ids of the closings that the issuer knew, sorted; for open tickets only.
     pub(super) knows: Box<[RecordId]>,
-    /// How many tickets depend on it: then it cannot go alone.
+    /// How many tickets depend on it: if any, it cannot be removed alone.
     lower: usize,
     pub(super) fault: Option<TicketFault>,
 }
@@ -77,11 +77,11 @@ pub(super) struct Tree {
     numbers: BTreeMap<MemberId, usize>,
     nodes: Vec<TicketNode>,
     places: BTreeMap<RecordId, usize>,
-    /// The stewards in their order; nobody twice.
+    /// The stewards in order, without duplicates.
     stewards: Vec<usize>,
-    /// Ids that are named as a parent or an answerer's ticket and are not there.
+    /// Ids that are named as a parent or an answerer's ticket but are missing.
     missing: BTreeSet<RecordId>,
-    /// Places in `nodes` of tickets that were taken out.
+    /// Free places in `nodes`, whose tickets were removed.
     free: Vec<usize>,
 }
 
@@ -107,7 +107,7 @@ impl Tree {
             missing: BTreeSet::new(),
             free: Vec::new(),
         };
-        // The founder is the first of the people, the others ascend.
+        // The founder is the first person; the others ascend.
         let index = Index::of(tree.people.iter().skip(1).map(|person| person.id.0));
         let number = |id: &MemberId| index.find(&id.0).map_or(FOUNDER, |place| place + 1);
         for (id, record) in records {
@@ -137,7 +137,7 @@ impl Tree {
         self.places = places.into_iter().collect();
     }
 
-    /// The tickets of those whom a removal or a lock keeps.
+    /// The tickets of those that a removal or a lock keeps.
     fn add_kept(
         &mut self,
         founder: MemberId,
@@ -209,7 +209,7 @@ impl Tree {
         }
     }
 
-    /// Says which tickets live.
+    /// Determines which tickets live.
     pub(super) fn judge(&mut self, acts: &Acts) {
         let order = self.place();
         self.name_stewards(acts);
@@ -221,7 +221,7 @@ impl Tree {
         }
     }
 
-    /// Gives the levels, round by round, and returns the placed in that order.
+    /// Assigns the levels, round by round, and returns the placed tickets in that order.
     fn place(&mut self) -> Vec<usize> {
         let mut order = Vec::with_capacity(self.nodes.len());
         let mut waiting: Vec<usize> = (0..self.nodes.len()).collect();
@@ -247,8 +247,8 @@ impl Tree {
         order
     }
 
-    /// Judges the founder's namings one after the other: each steward stands above all that come
-    /// after it.
+    /// Judges the founder's namings one after another: each steward is above all that come after
+    /// it.
     fn name_stewards(&mut self, acts: &Acts) {
         let mut named: Vec<(u32, RecordId, usize)> = self
             .nodes
@@ -333,8 +333,8 @@ impl Tree {
         }
     }
 
-    /// Takes in one more ticket; `false` and nothing done if that changes more than itself. A lock
-    /// that names the ticket is its holder's, and signers of acts are not taken in this way.
+    /// Adds one ticket; returns `false`, and does nothing, if that changes more than itself. A lock
+    /// that names the ticket is its holder's, and signers of acts are not added in this way.
     pub(super) fn admit(&mut self, id: RecordId, ticket: &Ticket, acts: &Acts) -> bool {
         let founder = self.id_of(FOUNDER);
         let does_more = ticket.how == How::Steward
@@ -374,7 +374,7 @@ impl Tree {
         true
     }
 
-    /// Takes out a ticket; `false` and nothing done if that changes more than itself.
+    /// Removes a ticket; returns `false`, and does nothing, if that changes more than itself.
     pub(super) fn retire(&mut self, id: &RecordId, acts: &Acts) -> bool {
         let Some(place) = self.places.get(id).copied() else { return false };
         let Some(node) = self.nodes.get_mut(place) else { return false };
@@ -437,7 +437,7 @@ impl Tree {
         living.filter_map(|place| self.nodes.get(*place))
     }
 
-    /// Way to the founder of the person's nearest living ticket; 0 for the founder.
+    /// Depth of the person's nearest living ticket below the founder; 0 for the founder.
     pub(super) fn depth_of(&self, person: usize) -> usize {
         self.living(person).next().map_or(0, |node| node.depth)
     }
@@ -453,7 +453,7 @@ impl Tree {
         self.stewards.iter().map(|person| self.id_of(*person)).collect()
     }
 
-    /// The stewards that stand above `node`, the first first.
+    /// The stewards above `node`, in the order in which they were named.
     pub(super) fn stewards_above(&self, node: &TicketNode) -> &[usize] {
         self.stewards.get(..node.stewards_above).unwrap_or_default()
     }
@@ -463,7 +463,7 @@ impl Tree {
         self.people.get(person).and_then(|person| person.steward)
     }
 
-    /// Who stands above `node`, the nearest first.
+    /// Who is above `node`, the nearest first.
     pub(super) fn above(&self, node: &TicketNode) -> Vec<MemberId> {
         if !node.is_placed() {
             return Vec::new();
@@ -477,8 +477,8 @@ impl Tree {
         self.height(person, node).is_some()
     }
 
-    /// How far above `node` the person stands at most, of whatever it holds there: along the path,
-    /// then the stewards, the first highest, then the founder.
+    /// How far above `node` the person is at most, counting everything that it holds there: along
+    /// the path, then the stewards, the first highest, then the founder.
     pub(super) fn height(&self, person: usize, node: &TicketNode) -> Option<usize> {
         if !node.is_placed() {
             return None;
@@ -497,7 +497,7 @@ impl Tree {
     }
 }
 
-/// A ticket that has no place yet, with the numbers of people.
+/// A ticket without a place yet, with people's numbers.
 fn node(id: RecordId, ticket: &Ticket, number: &dyn Fn(&MemberId) -> usize) -> TicketNode {
     let open = ticket.how == How::Open;
     TicketNode {
@@ -525,7 +525,7 @@ fn node(id: RecordId, ticket: &Ticket, number: &dyn Fn(&MemberId) -> usize) -> T
     }
 }
 
-/// What a record keeps, as a ticket.
+/// A member that a record keeps, as a ticket.
 fn ticket_of(record: &Record, parent: Option<RecordId>, kept: &Kept) -> Ticket {
     Ticket {
         by: record.by(),
@@ -539,8 +539,8 @@ fn ticket_of(record: &Record, parent: Option<RecordId>, kept: &Kept) -> Ticket {
     }
 }
 
-/// Whether a ticket is one at all, whatever else there is. By an invitation it bears the
-/// signature of the answerer and not of `by`, so nothing else may rest on that form.
+/// Whether a ticket is well-formed, whatever else there is. By an invitation it has the answerer's
+/// signature instead of that of `by`, so nothing else may use that form.
 pub(super) fn is_sound(founder: MemberId, ticket: &Ticket) -> bool {
     let invited = ticket.invited.is_some();
     ticket.member != founder

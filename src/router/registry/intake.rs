@@ -12,8 +12,68 @@ use crate::router::membership::lost_between;
 use crate::router::message::Refusal;
 use crate::router::order::Order;
 use crate::router::signed::{SignedInvitation, SignedRecord};
+use crate::router::time::Millis;
+use crate::router::timers::Timer;
+use crate::router::tokens::Tokens;
+
+/// Intakes of others' removals and locks: each has the membership judged anew. A person makes few.
+const INTAKES_PER_S: u32 = 10;
+/// The same at once.
+const INTAKES_BURST: u32 = 64;
+/// Records that wait. More are taken in at once.
+const WAITING_MAX: usize = 4_096;
+
+/// Records from links that wait to be taken in together.
+#[derive(Debug)]
+pub(super) struct Intake {
+    tokens: Tokens,
+    waiting: Vec<Arc<SignedRecord>>,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        let tokens = Tokens::new(INTAKES_PER_S, INTAKES_BURST, Millis(0));
+        Self { tokens, waiting: Vec::new() }
+    }
+}
+
+impl Intake {
+    /// What waited was of the room left behind; how much was taken in still counts.
+    pub(super) fn rested(&mut self, old: Self) {
+        self.tokens = old.tokens;
+    }
+}
 
 impl Registry {
+    /// Whether records with removals or locks, from a link, are taken in now. If not, they wait for
+    /// [`Self::take_waiting`]: others decide how often such come.
+    pub(crate) fn admits(&mut self, cx: &mut Context, records: &[Arc<SignedRecord>]) -> bool {
+        let new = |record: &Arc<SignedRecord>| record.is_act() && !self.holds(&record.id);
+        if !records.iter().any(new) {
+            return true;
+        }
+        let intake = &mut self.intake;
+        let crowded = intake.waiting.len() + records.len() > WAITING_MAX;
+        if crowded || intake.waiting.is_empty() && intake.tokens.take(1, cx.now) {
+            return true;
+        }
+        intake.waiting.extend_from_slice(records);
+        let wait_ms = intake.tokens.wait_ms(1, cx.now);
+        cx.timers.set(Timer::Records, Some(cx.now.plus(wait_ms)));
+        false
+    }
+
+    /// What waited to be taken in.
+    pub(crate) fn take_waiting(&mut self, now: Millis) -> Vec<Arc<SignedRecord>> {
+        self.intake.tokens.take(1, now);
+        std::mem::take(&mut self.intake.waiting)
+    }
+
+    /// How many records wait, and how many may.
+    pub(crate) fn records_waiting(&self) -> (usize, usize) {
+        (self.intake.waiting.len(), WAITING_MAX)
+    }
+
     /// Takes in records, from a link or of this node's own.
     pub(crate) fn take_in(
         &mut self,

@@ -7,14 +7,16 @@ use super::{Registry, lets_in};
 use crate::router::ids::{MemberId, RecordId};
 use crate::router::log::WayIn;
 use crate::router::membership::record::{How, Record};
-use crate::router::membership::{DEPTH_MAX, kept_id};
+use crate::router::membership::{DEPTH_MAX, Seat, kept_id};
 use crate::router::notice::Standing;
 use crate::router::signed::SignedRecord;
 
 /// Members that let one in, as far as they are looked at.
 const WAYS_MAX: usize = 8;
 /// Tickets of somebody on the way, as far as they are looked at.
-const TICKETS_MAX: usize = 64;
+const TICKETS_MAX: usize = 8;
+/// Members whose ways in are remembered.
+const REMEMBERED_MAX: usize = 1_024;
 
 /// What is known of a peer that proved its identity.
 #[derive(Debug)]
@@ -115,9 +117,29 @@ impl Registry {
         u32::try_from(removals.count()).unwrap_or(u32::MAX)
     }
 
+    /// Whether it is known how somebody came in.
+    pub(crate) fn is_known(&self, id: &MemberId) -> bool {
+        *id == self.founder
+            || self.membership().tickets_of(id).next().is_some()
+            || self.issued_to(id).is_some()
+    }
+
     /// How somebody came in, by its tickets, the nearest to the founder first; one for each who
     /// let it in and whether by an open door, and nothing if nobody knows.
     pub(crate) fn ways_in(&self, id: &MemberId) -> Vec<WayIn> {
+        if let Some(ways) = self.ways.borrow().get(id) {
+            return ways.clone();
+        }
+        let ways = self.find_ways(id);
+        let mut known = self.ways.borrow_mut();
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        known.insert(*id, ways.clone());
+        ways
+    }
+
+    fn find_ways(&self, id: &MemberId) -> Vec<WayIn> {
         if *id == self.founder {
             return vec![WayIn::default()];
         }
@@ -126,8 +148,7 @@ impl Registry {
             Record::Ticket(ticket) => Some((ticket.how, ticket.by, ticket.parent)),
             _ => None,
         });
-        let seats = self.membership().tickets_of(id).map(|seat| (seat.how, seat.by, seat.parent));
-        for (how, by, parent) in seats.chain(issued) {
+        for (how, by, parent) in self.membership().tickets_of(id).map(let_in_by).chain(issued) {
             let kind = (by, how == How::Open);
             if ways.len() < WAYS_MAX && ways.iter().all(|(other, _)| *other != kind) {
                 ways.push((kind, self.way_up(how, by, parent)));
@@ -154,7 +175,7 @@ impl Registry {
             let holder = upper.map(|seat| seat.member);
             let charged = holder.filter(|of| signers.contains(of) || self.may_place(&by, of));
             note(if open { &mut way.doors } else { &mut way.above }, charged);
-            at = upper.map(|seat| (seat.how, seat.by, seat.parent));
+            at = upper.map(let_in_by);
         }
         way
     }
@@ -202,6 +223,15 @@ impl Registry {
             None => self.founder(),
         };
         Some(above)
+    }
+}
+
+/// How somebody came by a ticket, who let it in, and by which ticket of its own. Whoever answers an
+/// invitation lets the guest in, not its maker: that one may know nothing of it.
+fn let_in_by(seat: &Seat) -> (How, MemberId, Option<RecordId>) {
+    match seat.invited {
+        Some(invited) => (seat.how, invited.answerer, invited.standing),
+        None => (seat.how, seat.by, seat.parent),
     }
 }
 

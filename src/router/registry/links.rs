@@ -9,15 +9,11 @@ use crate::router::context::Context;
 use crate::router::ids::{ConnId, InvitationId, MemberId, RecordId};
 use crate::router::message::Message;
 use crate::router::signed::{SignedRecord, pages};
-use crate::router::time::Millis;
 use crate::router::timers::Timer;
 
 /// Signed bytes of records said to one link per event: others choose how long records are, and an
 /// outbox takes them at once.
 const SAID_AT_ONCE_BYTES: usize = 64 * 1024;
-/// Least time between two messages to one link, unless they are full: each has the membership
-/// judged anew there.
-const PAUSE_MS: u64 = 100;
 
 /// What the other end of a connection is still to be told.
 #[derive(Debug)]
@@ -26,8 +22,6 @@ struct RecordsLink {
     /// It is a link; before that, marks wait.
     up: bool,
     records: BTreeSet<RecordId>,
-    /// Records that are new wait until then.
-    say_at: Millis,
     /// Password data and invitations may have to be said.
     secrets: bool,
     password_said: Option<RecordId>,
@@ -78,7 +72,6 @@ impl Registry {
             member: peer,
             up: false,
             records: BTreeSet::new(),
-            say_at: Millis(0),
             secrets: true,
             password_said: None,
             invitations_said: BTreeSet::new(),
@@ -111,8 +104,7 @@ impl Registry {
     pub(crate) fn flush(&mut self, cx: &mut Context, conn: ConnId, messages: &mut Vec<Message>) {
         let Some(mut of) = self.links.0.remove(&conn) else { return };
         let (mut records, mut bytes) = (Vec::new(), 0);
-        while cx.now >= of.say_at
-            && bytes < SAID_AT_ONCE_BYTES
+        while bytes < SAID_AT_ONCE_BYTES
             && let Some(record) = of.records.pop_first()
         {
             if let Some(record) = self.record(&record) {
@@ -121,15 +113,12 @@ impl Registry {
             }
         }
         messages.extend(pages(&records).into_iter().map(Message::Records));
-        if !records.is_empty() && bytes < SAID_AT_ONCE_BYTES {
-            of.say_at = cx.now.plus(PAUSE_MS);
-        }
         let left = !of.records.is_empty();
         // What they belong to comes first.
         if !left && std::mem::take(&mut of.secrets) && self.is_member(&of.member) {
             self.say_secrets(cx.wall_ms(), &mut of, messages);
         }
-        cx.timers.set(Timer::RecordsLeft(conn), left.then_some(of.say_at.max(cx.now)));
+        cx.timers.set(Timer::RecordsLeft(conn), left.then_some(cx.now));
         self.links.0.insert(conn, of);
     }
 

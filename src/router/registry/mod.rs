@@ -27,13 +27,14 @@ mod tickets;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::context::Context;
 use super::event::Home;
 use super::ids::{Digest32, FaceId, InvitationId, MemberId, RecordId, RoomId, RoomNonce};
-use super::log::Log;
+use super::log::{Log, WayIn};
 use super::members::Members;
 use super::membership::record::{Kept, Record};
 use super::membership::register::{Inserted, Register};
@@ -69,6 +70,9 @@ pub(crate) struct Registry {
     passwords: BTreeMap<RecordId, PasswordData>,
     invitations: BTreeMap<InvitationId, secrets::Live>,
     links: links::RecordsLinks,
+    /// How members came in, worked out until the next change.
+    ways: RefCell<BTreeMap<MemberId, Vec<WayIn>>>,
+    intake: intake::Intake,
     /// How often the set changed.
     changes: u64,
     /// Those that dropped out, until links with outsiders are ended.
@@ -97,6 +101,8 @@ impl Registry {
             passwords: BTreeMap::new(),
             invitations: BTreeMap::new(),
             links: links::RecordsLinks::default(),
+            ways: RefCell::default(),
+            intake: intake::Intake::default(),
             changes: 0,
             losses: Vec::new(),
             out_by: None,
@@ -111,6 +117,8 @@ impl Registry {
     pub(crate) fn enter(&mut self, room: Self) {
         let old = std::mem::replace(self, room);
         (self.locking, self.removing, self.links) = (old.locking, old.removing, old.links);
+        // What waited was of the room left behind.
+        self.intake.rested(old.intake);
     }
 
     /// That of a room that lets this node in.
@@ -189,6 +197,7 @@ impl Registry {
     pub(crate) fn insert(&mut self, record: Arc<SignedRecord>) -> bool {
         let (id, holder) = (record.id, ticket_holder(&record));
         let mine = lets_in(&record.record, &self.me);
+        self.ways.get_mut().clear();
         let new = matches!(self.register.insert(id, record), Inserted::New { .. });
         if let Some(holder) = holder.filter(|_| new)
             && self.issued.get(&holder).is_some_and(|issued| issued.id == id)

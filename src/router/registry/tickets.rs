@@ -110,6 +110,7 @@ impl Registry {
         if self.issued.len() >= ISSUED_MAX && !self.issued.contains_key(&member) {
             return; // Those who are here keep theirs.
         }
+        self.ways.get_mut().remove(&member);
         self.issued.insert(member, ticket);
     }
 

@@ -1,5 +1,5 @@
 //! The signed form of invitations. They are not part of the register: members tell each other the
-//! valid ones, and a ticket by invitation carries its own.
+//! valid ones, and a ticket by invitation contains its own.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ const INVITATION: &[u8] = b"klatch invitation 1\0";
 const INVITATION_SIGNATURE: &[u8] = b"klatch invitation signature 1\0";
 const INVITE_ROOM: &[u8] = b"klatch invite room 1\0";
 
-/// What its maker says of an invitation.
+/// What its maker states about an invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
     /// Who made it.
@@ -25,18 +25,18 @@ pub struct Invitation {
     /// The maker's ticket, below which guests get theirs. `None`: the maker is the founder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<RecordId>,
-    /// Ed25519 public key, made of the secret that the guest holds.
+    /// Ed25519 public key, derived from the guest's secret.
     pub key: Digest32,
     /// Names the find key ([`crate::crypto::invite::FindKey::hash`]).
     pub find: Digest32,
-    /// It admits until then, in milliseconds since 1970 UTC by the answering member's clock.
+    /// When it expires, in milliseconds since 1970 UTC by the answering member's clock.
     pub until: i64,
-    /// How many it lets in at most; `None`: no limit.
+    /// Most guests that it admits; `None`: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uses: Option<u32>,
 }
 
-/// An invitation with a signature that was verified.
+/// An invitation whose signature was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedInvitation {
     /// SHA-256 over label, room and bytes.
@@ -62,7 +62,7 @@ impl SignedInvitation {
     /// Verifies, then parses.
     ///
     /// # Errors
-    /// When the bytes are too long, of the wrong form, or not signed by the maker they name.
+    /// When the bytes are too long, of the wrong form, or not signed by the maker that they name.
     pub fn verify(
         room: &RoomId,
         bytes: &[u8],
@@ -85,8 +85,7 @@ fn invitation_id(room: &RoomId, bytes: &[u8]) -> InvitationId {
     InvitationId(digest(&[INVITATION, &room.0, bytes]))
 }
 
-/// Names room and maker in the text that a guest is given: 8 bytes of SHA-256 over label, room and
-/// maker.
+/// Identifies room and maker in the guest's text: 8 bytes of SHA-256 over label, room and maker.
 #[must_use]
 pub fn room_hint(room: &RoomId, maker: &MemberId) -> [u8; 8] {
     let [a, b, c, d, e, f, g, h, ..] = digest(&[INVITE_ROOM, &room.0, &maker.0]);

@@ -2,9 +2,9 @@
 //! invitations, with their bytes.
 //!
 //! A signed body is a byte string: a JSON object, kept and passed on exactly as it was signed. The
-//! room is not part of the bytes but hashed in front of them, so that nothing can be replayed in
-//! another room. Entries and records are named by a hash that does not cover the signature, so a
-//! malleated signature makes no second entry.
+//! room is not part of the bytes but hashed before them, so that nothing can be replayed in another
+//! room. Entries and records are named by a hash that does not cover the signature, so a malleated
+//! signature makes no second entry.
 
 mod invitation;
 mod record;
@@ -29,11 +29,11 @@ pub use record::{Claim, KEPT_MAX, RECORD_MAX_BYTES, SignedRecord, pages};
 
 /// Longest signed bytes of an entry. Part of what is *valid*, so it never changes.
 ///
-/// A message of 8 KiB, every character escaped, with all parents fits.
+/// Enough for a message of 8 KiB, every character escaped, with all parents.
 pub const ENTRY_MAX_BYTES: usize = 20 * 1024;
 /// Longest signed bytes of a presence record; a full one of this version has 10 KiB.
 pub const PRESENCE_MAX_BYTES: usize = 16 * 1024;
-/// Parents that an entry names at most.
+/// Most parents that an entry names.
 pub const PARENTS_MAX: usize = 8;
 
 const ENTRY: &[u8] = b"klatch entry 1\0";
@@ -43,10 +43,10 @@ const PRESENCE: &[u8] = b"klatch presence 1\0";
 /// Why signed bytes are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignedError {
-    /// Larger than its kind may be.
+    /// Larger than its kind allows.
     #[error("signed bytes are larger than allowed")]
     TooLarge,
-    /// Not the JSON object that its kind asks for.
+    /// Not the JSON object that its kind requires.
     #[error("signed bytes have the wrong form")]
     Form,
     /// The signature is not its author's.
@@ -93,7 +93,7 @@ pub enum Kind {
     Text(Untrusted),
     /// A file is offered.
     Offer(Offer),
-    /// An offer of the author's own is taken back.
+    /// The author withdraws an own offer.
     Withdraw(EntryId),
     /// The author's new nickname.
     Name(String),
@@ -134,7 +134,7 @@ pub struct EntryBody {
     pub chain: Chain,
     /// Its place in the chain, from 1.
     pub seq: u64,
-    /// Its place in the room, from 1: one more than the greatest of all that the author had seen.
+    /// Its place in the room, from 1: one more than the greatest that the author had seen.
     pub depth: u64,
     /// The entry before it in the chain; `None` exactly for the first.
     pub prev: Option<EntryId>,
@@ -146,12 +146,12 @@ pub struct EntryBody {
     pub kind: Kind,
 }
 
-/// An entry with a signature that was verified.
+/// An entry whose signature was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedEntry {
     /// SHA-256 over label, room and bytes.
     pub id: EntryId,
-    /// The signed bytes: JSON, of which the text in the body is a piece.
+    /// The signed bytes: JSON, which contains the body's text.
     json: Arc<str>,
     /// Ed25519 over label and id.
     pub signature: [u8; 64],
@@ -159,7 +159,7 @@ pub struct SignedEntry {
     pub body: EntryBody,
 }
 
-/// A text as it lies in the JSON, if no character of it is escaped there.
+/// A text as it is in the JSON, if none of its characters are escaped there.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct PlainText<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -202,7 +202,7 @@ impl SignedEntry {
     #[must_use]
     pub fn sign(room: &RoomId, me: &Identity, mut body: EntryBody) -> Arc<Self> {
         let json: Arc<str> = wire_of(&body).into();
-        // What it says is kept as a piece of the JSON here as well.
+        // Here, too, the text is kept as a piece of the JSON.
         if let (Kind::Text(_), Ok(wire)) = (&body.kind, parse::<WireEntry>(json.as_bytes()))
             && let Some(PlainText(text)) = &wire.text
         {
@@ -216,7 +216,7 @@ impl SignedEntry {
     /// Verifies, then parses.
     ///
     /// # Errors
-    /// When the bytes are too large, of the wrong form, or not signed by the author they name.
+    /// When the bytes are too large, of the wrong form, or not signed by the author that they name.
     pub fn verify(
         room: &RoomId,
         bytes: &[u8],
@@ -227,8 +227,8 @@ impl SignedEntry {
         }
         let json = std::str::from_utf8(bytes).map_err(|_| SignedError::Form)?;
         let json: Arc<str> = json.into();
-        // The author's key is inside the bytes, so they are parsed before the signature is
-        // checked, and nothing of them is used unless it fits.
+        // The author's key is inside the bytes, so they are parsed before the signature is checked,
+        // and nothing of them is used unless it is valid.
         let wire: WireEntry = parse(json.as_bytes())?;
         let id = entry_id(room, bytes);
         let message = [ENTRY_SIGNATURE, &id.0].concat();
@@ -245,7 +245,7 @@ impl SignedEntry {
         self.json.as_bytes()
     }
 
-    /// Bytes that keeping this entry costs, roughly.
+    /// Roughly how many bytes keeping this entry costs.
     #[must_use]
     pub fn cost_bytes(&self) -> usize {
         self.json.len() + 512
@@ -308,8 +308,8 @@ fn body_of(json: &Arc<str>, mut wire: WireEntry) -> Option<EntryBody> {
     if wire.seq == 0 || wire.depth == 0 || (wire.seq == 1) != wire.prev.is_none() || !parents_fit {
         return None;
     }
-    // A known kind with a content that does not fit is as good as an unknown kind: it takes its
-    // place in the chain, so that the author's later entries flow, and shows as a placeholder.
+    // A known kind with invalid content is treated like an unknown kind: it takes its place in the
+    // chain, so that the author's later entries flow, and is shown as a placeholder.
     let kind = match &*wire.kind {
         "text" => wire
             .text
@@ -360,7 +360,7 @@ fn entry_id(room: &RoomId, bytes: &[u8]) -> EntryId {
     EntryId(digest(&[ENTRY, &room.0, bytes]))
 }
 
-/// What a member says about itself.
+/// What a member states about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
     /// Who.
@@ -373,13 +373,13 @@ pub struct Presence {
     pub name: String,
     /// Where it can be dialled: at most 4.
     pub addresses: Vec<SocketAddr>,
-    /// Members that it has failed to link with.
+    /// Members with which it failed to link.
     pub unlinked: Vec<MemberId>,
-    /// It leaves.
+    /// Whether it is leaving.
     pub bye: bool,
 }
 
-/// A presence record with a signature that was verified.
+/// A presence record whose signature was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedPresence {
     /// The signed bytes.
@@ -402,8 +402,8 @@ impl SignedPresence {
     /// Verifies, then parses.
     ///
     /// # Errors
-    /// When the bytes are too long, of the wrong form, hold a name that is not allowed, or are not
-    /// signed by the member they name.
+    /// When the bytes are too long, of the wrong form, contain a forbidden name, or are not signed
+    /// by the member that they name.
     pub fn verify(
         room: &RoomId,
         bytes: &[u8],
@@ -422,8 +422,8 @@ impl SignedPresence {
     }
 }
 
-/// Out of line, as [`body_of`] is: a signature is checked between the two, on a stack that every
-/// link has, and what parsing needs of it would come on top.
+/// Out of line, like [`body_of`]: a signature is checked between the two, on a stack that every
+/// link has, and the stack for parsing would be added to that.
 #[inline(never)]
 fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, SignedError> {
     serde_json::from_slice(bytes).map_err(|_| SignedError::Form)

@@ -15,21 +15,21 @@ use crate::router::membership::record::{Below, How, Invited, Kept, Lock, Record,
 
 /// Longest signed bytes of a record: as base64 it fits into one message. Part of what is *valid*.
 pub const RECORD_MAX_BYTES: usize = 22 * 1024;
-/// Members that one record keeps at most. Part of what is *valid*.
+/// Most members that one record keeps. Part of what is *valid*.
 pub const KEPT_MAX: usize = 200;
 
-/// Records in one message.
+/// Most records in one message.
 const PAGE_RECORDS: usize = 32;
-/// Signed bytes of records in one message: as base64 in JSON they fit into it.
+/// Most signed bytes of records in one message: as base64 in JSON they fit into it.
 const PAGE_BYTES: usize = 20 * 1024;
-/// What a record in a message costs beside its bytes.
+/// What a record in a message costs apart from its bytes.
 pub(crate) const RECORD_EXTRA_BYTES: usize = 160;
 
 const RECORD: &[u8] = b"klatch record 1\0";
 const RECORD_SIGNATURE: &[u8] = b"klatch record signature 1\0";
 const CLAIM: &[u8] = b"klatch claim 1\0";
 
-/// A record with a signature that was verified.
+/// A record whose signature was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedRecord {
     /// SHA-256 over label, room and bytes.
@@ -40,21 +40,21 @@ pub struct SignedRecord {
     pub signature: [u8; 64],
     /// The bytes, parsed.
     pub record: Record,
-    /// What a ticket by invitation carries.
+    /// The claim in a ticket by invitation.
     pub claim: Option<Claim>,
 }
 
-/// What a guest shows for its ticket: the invitation, and that it holds it.
+/// What a guest shows for its ticket: the invitation, and proof that it holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Signed by its maker.
+    /// The invitation, signed by its maker.
     pub invitation: Arc<SignedInvitation>,
     /// By the invitation's key over [`Claim::message`].
     pub signature: [u8; 64],
 }
 
 impl Claim {
-    /// What the key of an invitation signs for a guest's ticket.
+    /// What an invitation's key signs for a guest's ticket.
     #[must_use]
     pub fn message(room: &RoomId, guest: &MemberId, invitation: &InvitationId) -> Vec<u8> {
         [CLAIM, &room.0, &guest.0, &invitation.0].concat()
@@ -109,7 +109,7 @@ enum WireHow {
     Invitation,
     Kept,
     Steward,
-    /// Something that a later version says.
+    /// Something from a later version.
     #[serde(other)]
     Unknown,
 }
@@ -154,12 +154,12 @@ struct WireKept {
 }
 
 impl SignedRecord {
-    /// Signs this node's own record for `room`; a ticket by invitation is issued for a `claim`.
+    /// Signs this node's own record for `room`; a ticket by invitation needs a `claim`.
     #[must_use]
     pub fn sign(room: &RoomId, me: &Identity, record: Record, claim: Option<Claim>) -> Arc<Self> {
         let wire = wire_of(&record, claim.as_ref());
         let bytes = to_bytes(&wire);
-        // As others read it: whom it keeps is in another order now.
+        // As others read it, because the members that it keeps are now in another order.
         let record = record_of(wire, room).map_or(record, |(record, _)| record);
         let id = record_id(room, &bytes);
         let signature = me.sign(&[RECORD_SIGNATURE, &id.0].concat());
@@ -169,8 +169,8 @@ impl SignedRecord {
     /// Verifies, then parses.
     ///
     /// # Errors
-    /// When the bytes are too long, of the wrong form or an unknown kind, or not signed by whom
-    /// they name; when a ticket by invitation is not claimed with the invitation's key.
+    /// When the bytes are too long, of the wrong form or an unknown kind, or not signed by those
+    /// that they name; when a ticket by invitation is not claimed with the invitation's key.
     #[inline(never)]
     pub fn verify(
         room: &RoomId,
@@ -198,14 +198,14 @@ impl SignedRecord {
         !matches!(self.record, Record::Ticket(_))
     }
 
-    /// Whether it throws somebody out.
+    /// Whether it removes somebody.
     #[must_use]
     pub fn is_removal(&self) -> bool {
         matches!(self.record, Record::Removal(_))
     }
 }
 
-/// Records in messages that are not too long.
+/// The records in groups, each of which fits into a message.
 #[must_use]
 pub fn pages(records: &[Arc<SignedRecord>]) -> Vec<Vec<Arc<SignedRecord>>> {
     let mut pages: Vec<Vec<Arc<SignedRecord>>> = Vec::new();
@@ -365,7 +365,7 @@ fn kept_of(wire: Vec<WireKept>) -> Result<Vec<Kept>, SignedError> {
     Ok(list)
 }
 
-/// Groups by place, in the order in which places come: so parents stay in front of children.
+/// Groups by place, in the order in which the places come: so parents stay before children.
 fn wire_of_kept(list: &[Kept]) -> Vec<WireKept> {
     let mut groups: Vec<(&Kept, BTreeSet<[u8; 32]>)> = Vec::new();
     for kept in list {
@@ -411,7 +411,7 @@ fn how_of(wire: WireHow) -> Result<How, SignedError> {
     })
 }
 
-/// Ids as base64 of all of them, one after the other, in ascending order, none twice.
+/// Ids, written as base64 of all of them, in ascending order without duplicates.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Ids(pub(crate) Vec<[u8; 32]>);
 

@@ -30,11 +30,11 @@ use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::layout::Layout;
 use crate::router::time::{Earliest, Millis};
 
-/// Requests queued on one lane.
+/// Most requests queued on one lane.
 pub const LANE_QUEUE: usize = 16;
-/// How long a lane whose host was busy is left alone.
+/// How long a lane whose host was busy is not used.
 const REST_MS: u64 = 50;
-/// So often it is looked at whether somebody is too slow, while others have nothing to do.
+/// How often to check whether some host is too slow while others have nothing to do.
 const LOOK_MS: u64 = 100;
 
 /// What the choice wants done.
@@ -46,10 +46,10 @@ pub enum Chosen {
         conn: ConnId,
         /// The file.
         file: FileId,
-        /// What of it.
+        /// Which part of it.
         want: Want,
     },
-    /// Tell a host that a chunk that was asked of it is not needed any more.
+    /// Tell a host that a requested chunk is no longer needed.
     Revoke {
         /// The host.
         host: MemberId,
@@ -58,79 +58,79 @@ pub enum Chosen {
         /// The chunk.
         chunk: u32,
     },
-    /// Close a lane: what was asked over it comes sooner from others.
+    /// Close a lane: what was requested over it comes sooner from others.
     Drop {
         /// The lane.
         conn: ConnId,
     },
 }
 
-/// A request that is not answered yet.
+/// An unanswered request.
 #[derive(Debug)]
 struct HostTask {
     file: FileId,
-    /// `None`: the host picks, and has not yet.
+    /// `None`: the host picks, and has not done so yet.
     chunk: Option<u32>,
-    /// Bytes that came, and those that are still to come.
+    /// Bytes that came, and those still to come.
     came: u64,
     left: u64,
     asked: Millis,
-    /// Somebody else has it now.
+    /// It is now requested elsewhere.
     revoked: bool,
 }
 
-/// What is asked over a lane, in that order.
+/// The requests on a lane, in order.
 #[derive(Debug, Default)]
 struct LaneQueue {
     tasks: VecDeque<HostTask>,
     rests_until: Millis,
 }
 
-/// A host as the choice sees it.
+/// A host from the choice's point of view.
 #[derive(Debug, Default)]
 struct HostLoad {
     lanes: BTreeMap<ConnId, LaneQueue>,
-    /// Requests over all lanes, and the bytes that are still to come of them.
+    /// Requests over all lanes, and their bytes still to come.
     asked: usize,
     left: u64,
-    /// It waits for its turn to be asked.
+    /// It waits for its turn.
     waits: bool,
     pace: HostPace,
     rtt_ms: u64,
-    /// It was too slow: until it proves better, one chunk is asked of it at a time.
+    /// It was too slow: until it proves better, it gets one request at a time.
     slow: bool,
     rests_until: Millis,
     rest_ms: u64,
-    /// What it was told not to send, and did not yet break off.
+    /// Chunks that it was told not to send, and has not broken off yet.
     called_off: VecDeque<(FileId, u32)>,
 }
 
-/// What to ask of whom.
+/// What to request from whom.
 #[derive(Debug, Default)]
 pub struct Choice {
-    /// Files that are being fetched, by the order in which that began.
+    /// Files being fetched, in the order in which that began.
     files: BTreeMap<u64, (FileId, Picker)>,
     numbers: BTreeMap<FileId, u64>,
     hosts: BTreeMap<MemberId, HostLoad>,
     lanes: BTreeMap<ConnId, MemberId>,
-    /// Requests that are not answered.
+    /// Unanswered requests.
     asked: usize,
     /// How fast all hosts deliver together.
     pace: HostPace,
-    /// Bytes that came, and how many of them had been requested elsewhere meanwhile.
+    /// Bytes that came, and how many of those had been requested elsewhere meanwhile.
     came_bytes: u64,
     twice_bytes: u64,
-    /// As of when hosts were last looked at: the longest round trip to one that is asked for
-    /// something, and the requests that are stuck or not needed any more.
+    /// As of the last look at hosts: the longest round trip to one that has requests, and the
+    /// requests that are stuck or no longer needed.
     far_ms: u64,
     stuck: usize,
-    /// Before then hosts are not looked at again, and nothing is asked for beyond what is enough.
+    /// Until then hosts are not checked again, and nothing is requested beyond what is enough.
     inspect_at: Millis,
-    /// Before then no host takes over from others while something is free.
+    /// Until then no host takes over from others while something is free.
     take_over_at: Millis,
-    /// When to look again although nothing happened.
+    /// When to look again even if nothing happens.
     look_at: Option<Millis>,
-    /// What is to be done.
+    /// Orders not handed out yet.
     out: Vec<Chosen>,
 }
 
@@ -143,7 +143,7 @@ impl Choice {
         self.files.insert(turn, (file, Picker::new(layout)));
     }
 
-    /// The list of hashes is here, and these chunks.
+    /// The list of hashes is here, and so are these chunks.
     pub fn listed(&mut self, file: &FileId, held: &Bitmap) {
         if let Some(picker) = self.picker_mut(file) {
             picker.listed(held);
@@ -203,7 +203,7 @@ impl Choice {
         self.files.get_mut(self.numbers.get(file)?).map(|(_, picker)| picker)
     }
 
-    /// Somebody looks at these chunks already: they are fetched first, in this order.
+    /// Somebody is viewing these chunks already: they are fetched first, in this order.
     pub fn prefer(&mut self, file: &FileId, chunks: Range<u32>) {
         if let Some(picker) = self.picker_mut(file) {
             picker.prefer(chunks);
@@ -228,27 +228,26 @@ impl Choice {
         }
     }
 
-    /// `host` has nothing of a file any more.
+    /// `host` no longer has anything of a file.
     pub fn dropped(&mut self, host: &MemberId, file: &FileId) {
         if let Some(picker) = self.picker_mut(file) {
             picker.lost(host);
         }
     }
 
-    /// `host` is not linked any more.
+    /// `host` is no longer linked.
     pub fn lost(&mut self, host: &MemberId) {
         for (_, picker) in self.files.values_mut() {
             picker.lost(host);
         }
-        // One whose lanes outlive its link is kept for them.
+        // A host whose lanes outlive its link is kept for them.
         if self.hosts.get(host).is_some_and(|host| host.lanes.is_empty()) {
             self.hosts.remove(host);
         }
     }
 
-    /// What `host` sent of a file does not fit: nothing more of it is taken from there, and its
-    /// lanes are closed, so that others may bring what it was asked for. False if that was so
-    /// already.
+    /// What `host` sent of a file is wrong: nothing more of it is taken from there, and its lanes
+    /// are closed, so that others may bring what it was asked for. False if it was banned already.
     pub fn ban(&mut self, host: MemberId, file: &FileId) -> bool {
         if !self.picker_mut(file).is_some_and(|picker| picker.ban(host)) {
             return false;
@@ -262,7 +261,7 @@ impl Choice {
         true
     }
 
-    /// Nothing is asked for of a file until that is taken back.
+    /// Pauses or resumes requests for a file.
     pub fn pause(&mut self, file: &FileId, paused: bool) {
         if let Some(picker) = self.picker_mut(file) {
             picker.pause(paused);
@@ -285,7 +284,7 @@ impl Choice {
         self.queue(host);
     }
 
-    /// A lane is gone; what was asked over it is free again.
+    /// A lane is gone; what was requested over it is free again.
     pub fn closed(&mut self, conn: ConnId) {
         let Some(host) = self.lanes.remove(&conn) else { return };
         let tasks = self.hosts.get_mut(&host).map(|host| host.close(conn)).unwrap_or_default();
@@ -303,14 +302,14 @@ impl Choice {
         self.lanes.get(&conn).copied()
     }
 
-    /// Hosts from which something is asked for a file.
+    /// How many hosts have requests for a file.
     #[must_use]
     pub fn hosts_in_use(&self, file: &FileId) -> usize {
         let uses = |host: &&HostLoad| host.tasks().any(|task| task.file == *file && !task.revoked);
         self.hosts.values().filter(uses).count()
     }
 
-    /// Whether a host was found too slow, and has not yet been asked again.
+    /// Whether a host was found too slow, and is still left alone.
     #[must_use]
     pub fn rests(&self, host: &MemberId, now: Millis) -> bool {
         self.hosts.get(host).is_some_and(|host| host.rests_until > now)
@@ -324,7 +323,7 @@ impl Choice {
         );
     }
 
-    /// A lane to `host` for a request that the choice does not order.
+    /// A lane to `host`, for a request that the choice does not order.
     #[must_use]
     pub fn free_lane(&self, host: &MemberId, now: Millis, limits: &Limits) -> Option<ConnId> {
         if self.asked >= limits.unanswered_requests {
@@ -341,7 +340,7 @@ impl Choice {
         }
     }
 
-    /// How many requests are answered.
+    /// Counts answered requests.
     fn settle(&mut self, requests: usize) {
         self.asked -= requests;
         if self.asked == 0 {
@@ -351,7 +350,7 @@ impl Choice {
 
     // What came.
 
-    /// The host of a lane chose a chunk.
+    /// A lane's host picked a chunk.
     pub fn picked(&mut self, conn: ConnId, file: &FileId, chunk: u32) {
         let Some(turn) = self.numbers.get(file) else { return };
         let Some((_, picker)) = self.files.get_mut(turn) else { return };
@@ -361,7 +360,7 @@ impl Choice {
         }
     }
 
-    /// Bytes of a chunk came over a lane; more are to come.
+    /// Bytes of a chunk came over a lane; more will follow.
     pub fn came(&mut self, conn: ConnId, file: &FileId, chunk: u32, bytes: u64, now: Millis) {
         let Some(id) = self.lanes.get(&conn) else { return };
         if let Some(host) = self.hosts.get_mut(id) {
@@ -388,8 +387,8 @@ impl Choice {
         self.picker_mut(file).is_some_and(|picker| picker.came(chunk))
     }
 
-    /// A request was answered with less than all of it (`chunk` is `None` for a list, and for a
-    /// pick that came to nothing). True when that matters: nobody else has it by now.
+    /// A request was not answered in full (`chunk` is `None` for a list, and for a pick that came
+    /// to nothing). True if that matters, because nobody else has been asked for it.
     pub fn failed(
         &mut self,
         conn: ConnId,
@@ -403,7 +402,7 @@ impl Choice {
         !task.revoked
     }
 
-    /// Nothing is asked over a lane for a moment.
+    /// Nothing is requested over a lane for a moment.
     pub fn rest(&mut self, conn: ConnId, now: Millis) {
         let host = self.lanes.get(&conn).and_then(|host| self.hosts.get_mut(host));
         if let Some(lane) = host.and_then(|host| host.lanes.get_mut(&conn)) {
@@ -411,22 +410,22 @@ impl Choice {
         }
     }
 
-    /// The host of a lane has sent everything that only it has of a file to others already.
+    /// A lane's host has already sent others everything that only it has of a file.
     pub fn elsewhere(&mut self, conn: ConnId, file: &FileId, now: Millis) {
         if let (Some(host), Some(picker)) = (self.host_of(conn), self.picker_mut(file)) {
             picker.elsewhere(&host, now);
         }
     }
 
-    /// A host lacks a chunk (`None`: the list) that it said to have.
+    /// A host lacks a chunk (`None`: the list) that it claimed to have.
     pub fn lacks(&mut self, host: &MemberId, file: &FileId, chunk: Option<u32>) {
         if let Some(picker) = self.picker_mut(file) {
             picker.lacks(host, chunk);
         }
     }
 
-    /// Whether `host` may have broken off a chunk because it was told that an earlier request for
-    /// it is not needed any more: then it has it all the same. Asking forgets it.
+    /// Whether `host` may have broken off a chunk because an earlier request for it was called off:
+    /// then it still has it. Asking forgets it.
     pub fn was_called_off(&mut self, host: &MemberId, file: &FileId, chunk: u32) -> bool {
         self.hosts.get_mut(host).is_some_and(|host| host.was_called_off(file, chunk))
     }
@@ -453,7 +452,7 @@ impl Choice {
         Some(task)
     }
 
-    /// What was asked may be asked of others, unless they have been asked already.
+    /// What was requested may be requested from others, unless it has been already.
     fn free(&mut self, task: &HostTask) {
         if let (Some(chunk), false) = (task.chunk, task.revoked) {
             if let Some(picker) = self.picker_mut(&task.file) {
@@ -463,7 +462,7 @@ impl Choice {
         }
     }
 
-    /// A host may have room for a request, or something new: it waits for its turn.
+    /// A host may have room for a request, or something new: it is queued for a turn.
     fn queue(&mut self, id: MemberId) {
         if let Some(host) = self.hosts.get_mut(&id) {
             host.waits = true;
@@ -472,7 +471,7 @@ impl Choice {
 
     fn ask_all(&mut self) {
         for host in self.hosts.values_mut() {
-            // Those who rest may have no lane left; the end of it must not be forgotten.
+            // A host that rests may have no lane left, but the end of the rest must not be missed.
             host.waits |= !host.lanes.is_empty() || host.rest_ms > 0;
         }
     }
@@ -481,12 +480,12 @@ impl Choice {
         self.look_at = Some(self.look_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// When to ask for [`Choice::orders`] although nothing happened.
+    /// When to call [`Choice::orders`] even if nothing happens.
     pub(crate) fn deadlines(&self, earliest: &mut Earliest) {
         self.look_at.into_iter().for_each(|at| earliest.at(at));
     }
 
-    /// [`Choice::deadlines`] for those who have no other.
+    /// [`Choice::deadlines`] for callers that have no others.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Millis> {
         self.look_at

@@ -15,22 +15,22 @@ use crate::router::ids::FileId;
 use crate::router::notice::{Code, Failure, Finding};
 use crate::router::time::Millis;
 
-/// Missing chunks that a look writes: about what is in flight as soon as the download goes on.
+/// Missing chunks that one try writes: about what is in flight once the download resumes.
 const LOOK_CHUNKS: usize = 8;
 /// Least time between two reports that a download waits or resumes.
 const TELL_AGAIN_MS: u64 = 60_000;
 
 impl Swarm {
-    /// What was fetched could not be written.
+    /// A fetched chunk could not be written.
     pub(super) fn write_failed(&mut self, cx: &mut Context, file: FileId, error: DiskError) {
         let download = self.downloads.get(&file);
-        // What came late to a download that has every chunk is not missed.
+        // A late chunk for a download that has every chunk does not matter.
         if download.is_some_and(|download| download.stage != DownloadStage::Finishing) {
             self.disk_failed(cx, file, error);
         }
     }
 
-    /// The disk did not do what a download needs: it waits if that can pass, else it fails.
+    /// The disk failed a download: it waits if that can pass, otherwise it fails.
     pub(super) fn disk_failed(&mut self, cx: &mut Context, file: FileId, error: DiskError) {
         let DiskError { failure, may_pass } = error;
         if !may_pass {
@@ -89,7 +89,7 @@ impl Swarm {
         }
     }
 
-    /// Tells that a download goes on, if it was told that it waits.
+    /// Reports that a download resumes, if it was reported that it waits.
     pub(super) fn relieve(&mut self, cx: &mut Context, file: FileId) {
         let Some(download) = self.downloads.get_mut(&file) else { return };
         if std::mem::take(&mut download.stops.owes_relief) {
@@ -97,7 +97,7 @@ impl Swarm {
         }
     }
 
-    /// Looks whether the disk works again, for whom it is time.
+    /// Tries the disk again for downloads whose time has come.
     pub(super) fn look_again(&mut self, cx: &mut Context) {
         let due = |download: &&Download| match &download.stage {
             DownloadStage::Waiting(wait) => wait.look_at.is_some_and(|at| at <= cx.now),
@@ -117,7 +117,7 @@ impl Swarm {
         let chunks: Vec<u32> = free.take(LOOK_CHUNKS).collect();
         let (step, turn) = (wait.step, download.turn);
         if chunks.is_empty() && matches!(step, DiskStep::List | DiskStep::Fetch) {
-            // All that is missing is on its way, and will show how the disk is.
+            // Everything missing is under way, and will show the state of the disk.
             wait.look_at = Some(cx.now.plus(cx.limits().disk_look_ms));
             return;
         }
@@ -134,7 +134,7 @@ impl Swarm {
         }
     }
 
-    /// Fails downloads that waited for the disk for too long.
+    /// Fails downloads that have waited too long for the disk.
     pub(super) fn fail_stopped(&mut self, cx: &mut Context, ending: Option<Millis>) {
         let no_room_ms = cx.limits().no_host_ms;
         let stopped = |download: &Download| {
@@ -154,7 +154,7 @@ impl Swarm {
         }
     }
 
-    /// Downloads that wait for the disk.
+    /// Reports downloads that wait for the disk.
     pub(crate) fn examine(&self, list: &mut Vec<Finding>) {
         for download in self.downloads.values() {
             let DownloadStage::Waiting(DiskWait { failure, .. }) = &download.stage else {
@@ -169,18 +169,18 @@ impl Swarm {
 }
 
 impl DiskWait {
-    /// When there is something to do about it: `None` while the disk is being looked at.
+    /// When to try the disk again: `None` while it is being tried.
     pub(super) fn look_at(&self) -> Option<Millis> {
         self.look_at
     }
 
-    /// It stopped before the list of chunk hashes was known.
+    /// Whether it stopped before the list of chunk hashes was known.
     pub(super) fn needs_list(&self) -> bool {
         matches!(self.step, DiskStep::Open | DiskStep::List)
     }
 }
 
-/// When a download can go on.
+/// What has to change before a download can resume.
 fn cure(failure: &Failure) -> &'static str {
     match failure.code {
         Code::DiskFull => "there is room",

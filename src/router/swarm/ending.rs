@@ -11,7 +11,7 @@ use crate::router::notice::{Code, Failure, Notice};
 use crate::router::time::Millis;
 
 impl Swarm {
-    /// A file that was fetched lies there.
+    /// A download has ended with the file at this path.
     pub(super) fn end_download(&mut self, cx: &mut Context, file: FileId, path: PathBuf) {
         let Some(download) = self.downloads.remove(&file) else { return };
         cx.notify(Notice::DownloadFinished {
@@ -26,7 +26,7 @@ impl Swarm {
             self.tell_hosting(cx, file);
         } else if !keeps {
             self.unshare(cx, file);
-            // Also where it was here before anybody heard of it.
+            // Even if it was here before anybody heard of it.
             cx.effect(Effect::Unserve { file });
             self.shares.pass_on(file);
             self.tell_hosting(cx, file);
@@ -42,7 +42,7 @@ impl Swarm {
         self.manifest_over(cx, file);
     }
 
-    /// Takes a download out, begun or not.
+    /// Removes a download, started or not.
     fn take_out(&mut self, file: &FileId) -> Option<Download> {
         self.downloads.remove(file).or_else(|| {
             let download = self.queued.remove(file)?;
@@ -63,7 +63,7 @@ impl Swarm {
             self.unshare(cx, file);
         }
         cx.notify(Notice::DownloadFailed { file: download.info(), failure: failure.clone() });
-        // What one folder does not take, another may.
+        // Another folder may accept what one refused.
         let elsewhere = !matches!(failure.code, Code::Cancelled | Code::NoHost | Code::Removed);
         for request in download.then {
             match request.command() {
@@ -78,9 +78,9 @@ impl Swarm {
         self.manifest_over(cx, file);
     }
 
-    /// No download can go on, nor any that waits for its turn or for an answer.
+    /// No download can continue, not even one that waits for its turn or for an answer.
     pub(crate) fn fail_all(&mut self, cx: &mut Context, failure: &Failure) {
-        // The queued ones first, so that none of them begins.
+        // The queued ones first, so that none of them starts.
         let files: Vec<_> = self.queued.keys().chain(self.downloads.keys()).copied().collect();
         let again = std::mem::take(&mut self.again);
         for file in files {
@@ -99,7 +99,7 @@ impl Swarm {
         self.fail_download(cx, file, failure);
     }
 
-    /// A face ended: downloads that only it wants are cancelled.
+    /// A face ended: downloads that only it wanted are cancelled.
     pub(crate) fn end_face(&mut self, cx: &mut Context, face: FaceId) {
         let Self { downloads, queued, again, .. } = self;
         let wants = |request: &FileRequest| request.face == face;
@@ -127,8 +127,8 @@ impl Swarm {
         self.lanes.clear();
     }
 
-    /// Fails downloads that waited too long for a host, or for the disk, if somebody waits for
-    /// them: a command of a pipe or, since `ending`, the end of stdin. True while some go on.
+    /// Fails downloads that have waited too long for a host, or for the disk, if somebody waits for
+    /// them: a command from a pipe or, since `ending`, the end of stdin. True while some continue.
     pub(crate) fn fail_stuck(&mut self, cx: &mut Context, ending: Option<Millis>) -> bool {
         self.fail_stopped(cx, ending);
         let no_host_ms = cx.limits().no_host_ms;
@@ -149,8 +149,8 @@ impl Swarm {
 }
 
 impl Download {
-    /// Since when somebody waits for what has lasted `since`: an impatient one, or the end of
-    /// stdin that began then.
+    /// Since when somebody waits for what has lasted since `since`: an impatient command, or the
+    /// end of stdin, which began then.
     pub(super) fn awaited_since(
         &self,
         since: Option<Millis>,

@@ -45,7 +45,7 @@ impl Swarm {
         }
     }
 
-    /// The choice learns of the file, and who has it.
+    /// Tells the choice about the file, and who has it.
     fn begin_choice(&mut self, file: FileId) {
         let Some(download) = self.downloads.get(&file) else { return };
         self.choice.begin(download.turn, file, download.layout.clone());
@@ -58,7 +58,7 @@ impl Swarm {
 
     fn begin_fetching(&mut self, cx: &mut Context, file: FileId, held: &Bitmap) {
         let Some(download) = self.downloads.get_mut(&file) else { return };
-        // A second list, or one that comes late, changes nothing.
+        // A second list, or a late one, changes nothing.
         let awaited = match &download.stage {
             DownloadStage::Opening | DownloadStage::List(..) => true,
             DownloadStage::Waiting(wait) => wait.needs_list(),
@@ -104,7 +104,7 @@ impl Swarm {
         }
     }
 
-    /// The host of a lane chose this chunk.
+    /// A lane's host picked this chunk.
     pub(crate) fn chunk_picked(&mut self, (file, turn): (FileId, u64), conn: ConnId, chunk: u32) {
         if self.live(&file, turn).is_some() {
             self.choice.picked(conn, &file, chunk);
@@ -131,7 +131,7 @@ impl Swarm {
         let Fetched { file, turn, conn, chunk, bytes, more, result } = fetched;
         let (host, now) = (self.choice.host_of(conn), cx.now);
         let result = match (result, host.zip(chunk)) {
-            // The word that a chunk is not needed travels beside the lanes: it may meet a later
+            // That a chunk is not needed is told outside the lanes, so it may cross with a later
             // request.
             (Err(FetchError::NotHeld), Some((host, chunk)))
                 if self.choice.was_called_off(&host, &file, chunk) =>
@@ -140,7 +140,7 @@ impl Swarm {
             }
             (result, _) => result,
         };
-        // What an earlier opening asked for is no news to this one: it asks again, for nothing.
+        // What an earlier opening requested is no news to this one: it asks again, at no cost.
         let live = self.live(&file, turn).is_some();
         let (new, matters) = match (chunk, &result) {
             (Some(chunk), Ok(())) if live => {
@@ -188,7 +188,7 @@ impl Swarm {
     ) {
         match error {
             Some(FetchError::Busy) => self.choice.rest(conn, cx.now),
-            // It must not be chosen again, however long the news of its end takes.
+            // The lane must not be chosen again, however late the news of its end comes.
             Some(FetchError::Lane) => {
                 self.choice.closed(conn);
                 cx.order(Order::DropLane(conn));
@@ -208,7 +208,7 @@ impl Swarm {
         let Some(download) = self.downloads.get_mut(&file) else { return };
         match (error, host) {
             (FetchError::Bad, Some(host)) => {
-                // What else was on its way from there is as bad, and told already.
+                // What else was under way from there is just as bad, and reported already.
                 if !self.choice.ban(host, &file) {
                     return;
                 }
@@ -235,7 +235,7 @@ impl Swarm {
         }
     }
 
-    /// Somebody waits for these chunks: they are fetched before any other.
+    /// Somebody waits for these chunks: they are fetched before any others.
     pub(crate) fn chunk_urgent(
         &mut self,
         cx: &mut Context,

@@ -1,4 +1,4 @@
-//! Linked members as holders of files: what each says it holds, and what it is still to be told of
+//! Linked members as holders of files: what each says it holds, and what it must still be told of
 //! what this node holds.
 //!
 //! No message waits here as a copy: only files are noted, and what is held of them is looked up
@@ -12,7 +12,7 @@ use crate::router::message::{Done, Held};
 use crate::router::time::Millis;
 use crate::router::tokens::Tokens;
 
-/// The same in a burst.
+/// The same, in one burst.
 const SAID_CHUNKS_BURST: u32 = 8 * 1024 * 1024;
 /// Chunks in bitmaps that a link says, per second; what exceeds it is ignored.
 const SAID_CHUNKS_PER_S: u32 = 1024 * 1024;
@@ -24,7 +24,7 @@ const GAINED_MS: u64 = 20;
 const BLAME_MS: u64 = 10_000;
 /// Least time between two requests for lanes by a peer.
 const LANE_WANTED_MS: u64 = 1_000;
-/// Files said to one link per event.
+/// Most files told to one link per event.
 const HOSTING_AT_ONCE: usize = 64;
 
 /// What a member holds of one file.
@@ -41,17 +41,17 @@ impl Hosting {
         self.held.as_ref()
     }
 
-    /// Some of it is held.
+    /// Whether some of it is held.
     pub(super) fn holds_any(&self) -> bool {
         self.held.as_ref().is_none_or(|held| held.count() > 0)
     }
 
-    /// The rest of it is being fetched.
+    /// Whether the rest of it is being fetched.
     pub(super) fn is_growing(&self) -> bool {
         self.fetching && self.held.is_some()
     }
 
-    /// The cost of taking note of it, in chunks of a bitmap.
+    /// The cost of processing it, in chunks of a bitmap.
     fn bits(&self) -> u64 {
         self.held.as_ref().map_or(0, |held| u64::from(held.len()))
     }
@@ -67,32 +67,32 @@ impl Hosting {
 pub(super) struct Holder {
     member: MemberId,
     hosting: BTreeMap<FileId, Hosting>,
-    /// It has more than is remembered: it is asked for files that are wanted.
+    /// It has more than is remembered, so it is asked about files that are wanted.
     has_more: bool,
     bitmap_bytes: usize,
-    /// For chunks in the bitmaps that it says.
+    /// Limits the chunks in the bitmaps that it sends.
     bitmap_tokens: Tokens,
     /// Files served here that it does not hold and will not fetch.
     done: BTreeMap<FileId, Done>,
     say_hosting: BTreeSet<FileId>,
     say_gained: BTreeMap<FileId, BTreeSet<u32>>,
     say_gained_at: Option<Millis>,
-    /// When the last of these were said.
+    /// When new chunks were last told.
     gained_said: Millis,
     /// When it last called a chunk of ours bad.
     blamed: Option<Millis>,
-    /// When it last asked for lanes.
+    /// When it last requested lanes.
     lane_wanted: Option<Millis>,
 }
 
-/// What is said to a member now.
+/// What to tell a member now.
 #[derive(Debug, Default)]
 pub(super) struct ToSay {
-    /// Files of which it is told what is held.
+    /// Files for which it is told what is held.
     pub(super) hosting: Vec<FileId>,
-    /// New chunks of others.
+    /// New chunks of other files.
     pub(super) gained: BTreeMap<FileId, BTreeSet<u32>>,
-    /// When there is more to say if nothing happens.
+    /// When there will be more to tell, if nothing happens.
     pub(super) due: Option<Millis>,
 }
 
@@ -109,12 +109,12 @@ impl Holder {
         self.hosting.get(file).is_some_and(|hosting| hosting.held.is_none())
     }
 
-    /// It holds more files than are remembered of it.
+    /// Whether it holds more files than are remembered.
     pub(super) fn has_more(&self) -> bool {
         self.has_more
     }
 
-    /// How many files it holds something of.
+    /// Of how many files it holds something.
     pub(super) fn files(&self) -> usize {
         self.hosting.len()
     }
@@ -124,18 +124,18 @@ impl Holder {
         if self.holds_all(file) { Some(Done::Fetched) } else { self.done.get(file).copied() }
     }
 
-    /// A file is no longer served here: nobody is waited for.
+    /// A file is no longer served here, so nobody is waited for.
     pub(super) fn forget_done(&mut self, file: &FileId) {
         self.done.remove(file);
     }
 
-    /// It is to hear what is held here of a file.
+    /// It should be told what is held here of a file.
     pub(super) fn say_hosting(&mut self, file: FileId) {
         self.say_hosting.insert(file);
     }
 
-    /// A new chunk is here: whether it is to hear of it, at once or, if it just heard of another
-    /// one, soon.
+    /// A new chunk is here: decides whether it should be told, at once or, if it was just told of
+    /// another one, soon.
     pub(super) fn say_gained(&mut self, file: FileId, chunk: u32, now: Millis) {
         if self.hosting.get(&file).is_some_and(|hosting| hosting.fetching) {
             self.say_gained.entry(file).or_default().insert(chunk);
@@ -144,7 +144,7 @@ impl Holder {
         }
     }
 
-    /// What to say now. It counts as said.
+    /// What to tell now; it counts as told.
     pub(super) fn take_to_say(&mut self, now: Millis) -> ToSay {
         let mut say = ToSay::default();
         while say.hosting.len() < HOSTING_AT_ONCE
@@ -164,35 +164,35 @@ impl Holder {
         say
     }
 
-    /// It reports a bad chunk: whether that counts.
+    /// It reports a bad chunk; returns whether that counts.
     pub(super) fn blames(&mut self, now: Millis) -> bool {
         let believed = self.blamed.is_none_or(|at| now >= at.plus(BLAME_MS));
         self.blamed = if believed { Some(now) } else { self.blamed };
         believed
     }
 
-    /// It asks for lanes: whether that counts.
+    /// It requests lanes; returns whether that counts.
     pub(super) fn wants_lane(&mut self, now: Millis) -> bool {
         let heard = self.lane_wanted.is_none_or(|at| now >= at.plus(LANE_WANTED_MS));
         self.lane_wanted = if heard { Some(now) } else { self.lane_wanted };
         heard
     }
 
-    /// No room for the chunks it holds of a file that matters less than others.
+    /// Whether there is no room for the chunks it holds of a file, which matters less than others.
     pub(super) fn has_no_room_for(&mut self, file: &FileId, most: usize) -> bool {
         let full = !self.hosting.contains_key(file) && self.hosting.len() >= most;
         self.has_more |= full;
         full
     }
 
-    /// More is remembered of it than its share.
+    /// Whether more is remembered of it than its share.
     pub(super) fn is_overfull(&self, most: usize) -> bool {
         self.has_more && self.hosting.len() > most
     }
 
-    /// It holds that much of a file of so many chunks, if known. `counts`: counting who has which
-    /// chunk costs something. What is noted, and whether it begins to fetch it; `None`: nothing
-    /// is noted.
+    /// It holds that much of a file with this many chunks, if known. `counts`: counting who has
+    /// which chunk costs something. Returns what is recorded, and whether it starts to fetch it;
+    /// `None`: nothing is recorded.
     pub(super) fn note(
         &mut self,
         file: FileId,
@@ -225,8 +225,8 @@ impl Holder {
         self.hosting.get(&file).map(|hosting| (hosting, begins))
     }
 
-    /// It has more chunks of a file; `None` if it holds all of it or nothing, else whether these
-    /// are the first.
+    /// It has more chunks of a file; `None` if it holds all of it or nothing, otherwise whether
+    /// these are the first.
     pub(super) fn gained(&mut self, file: &FileId, chunks: &[u32]) -> Option<bool> {
         let held = self.hosting.get_mut(file)?.held.as_mut()?;
         let first = held.count() == 0;
@@ -236,7 +236,7 @@ impl Holder {
         Some(first)
     }
 
-    /// It holds nothing of a file any more; true if it did.
+    /// It no longer holds anything of a file; true if it did.
     pub(super) fn dropped(&mut self, file: &FileId) -> bool {
         let hosting = self.hosting.remove(file);
         self.bitmap_bytes -= hosting.as_ref().map_or(0, Hosting::bytes);
@@ -248,8 +248,8 @@ impl Holder {
         self.done.insert(file, done) != Some(done)
     }
 
-    /// It lacks a chunk (`None`: the list) of a file of so many chunks although it said otherwise;
-    /// what it says next counts again. False if it said nothing of it.
+    /// It lacks a chunk (`None`: the list) of a file with this many chunks, contrary to what it
+    /// said; what it says next counts again. False if it had said nothing about it.
     pub(super) fn lacks(&mut self, file: &FileId, chunk: Option<u32>, chunks: u32) -> bool {
         let Some(hosting) = self.hosting.get_mut(file) else { return false };
         let others = self.bitmap_bytes - hosting.bytes();
@@ -264,14 +264,14 @@ impl Holder {
     }
 }
 
-/// All linked members, by their links.
+/// All linked members, by link.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
     links: BTreeMap<ConnId, Holder>,
 }
 
 impl Holders {
-    /// A link is up: it is to be told of these files.
+    /// A link is up: it should be told of these files.
     pub(super) fn add(
         &mut self,
         conn: ConnId,

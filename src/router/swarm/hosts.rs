@@ -22,7 +22,7 @@ impl Swarm {
         self.changes += 1;
     }
 
-    /// A link is gone, and with it what its member has and what we know of what it got.
+    /// A link is gone, and so are its member's chunks and what we know of what it got.
     pub(crate) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
         cx.timers.set(Timer::SayFiles(conn), None);
         let Some(holder) = self.holders.remove(conn) else { return };
@@ -53,7 +53,7 @@ impl Swarm {
         linked + usize::from(self.holds_all(file))
     }
 
-    /// Whether somebody has more files than are remembered of it.
+    /// Whether some member has more files than are remembered.
     pub(crate) fn may_have_more(&self) -> bool {
         self.holders.all().any(Holder::has_more)
     }
@@ -64,12 +64,12 @@ impl Swarm {
         self.holders.of(member)?.done_with(file)
     }
 
-    /// How many files each linked member says it holds, and how many are remembered of any member.
+    /// How many files each linked member says it holds, and how many are remembered of a member.
     pub(crate) fn files_of_links(&self) -> (Vec<usize>, usize) {
         (self.holders.all().map(Holder::files).collect(), self.shares.files().count())
     }
 
-    /// A member says what it holds of a file of so many chunks, if known.
+    /// A member says what it holds of a file with this many chunks, if known.
     pub(crate) fn hosting(
         &mut self,
         cx: &mut Context,
@@ -80,7 +80,7 @@ impl Swarm {
     ) {
         // Every host of a file fetched or served here counts: their number is bounded.
         let matters = self.is_fetching(&file) || self.is_shared(&file);
-        // The cost lies in counting who has which chunk.
+        // The cost is in counting who has which chunk.
         let counted = self.choice.picker(&file).is_some();
         let Some(holder) = self.holders.get_mut(conn) else { return };
         if !matters && holder.has_no_room_for(&file, cx.limits().hosted_files_per_member) {
@@ -98,8 +98,8 @@ impl Swarm {
         }
     }
 
-    /// A file is neither served nor fetched here any more: of who has more than is kept in mind, it
-    /// is kept no longer.
+    /// A file is no longer served or fetched here: it is forgotten for members that have more files
+    /// than are remembered.
     pub(super) fn let_go(&mut self, cx: &Context, file: FileId) {
         let most = cx.limits().hosted_files_per_member;
         for conn in self.holders.conns() {
@@ -117,9 +117,9 @@ impl Swarm {
         self.choice.gained(holder.member(), &file, chunks);
     }
 
-    /// A member has nothing of a file any more.
+    /// A member no longer has anything of a file.
     pub(crate) fn dropped(&mut self, conn: ConnId, file: FileId, done: Option<Done>) {
-        // Only what is served here is waited for.
+        // Only for what is served here is anybody waited for.
         let done = done.filter(|_| self.is_shared(&file));
         let Some(holder) = self.holders.get_mut(conn) else { return };
         let held = holder.dropped(&file);
@@ -129,7 +129,7 @@ impl Swarm {
         self.choice.dropped(&member, &file);
     }
 
-    /// A host lacks a chunk (or the list) of a file of so many chunks although it said otherwise.
+    /// A host lacks a chunk (or the list) of a file of this many chunks, unlike what it said.
     pub(super) fn not_held(
         &mut self,
         host: &MemberId,

@@ -10,8 +10,8 @@ use crate::router::ids::{ConnId, MemberId};
 use crate::router::message::Message;
 use crate::router::order::Purpose;
 
-/// Lanes per pair of members and direction of the bytes: a second one lets whoever is behind
-/// others in the turns of a host catch up.
+/// Lanes per pair of members and direction of the bytes: with a second one, a member that is behind
+/// others in a host's turns can catch up.
 pub const LANES_PER_PAIR: usize = 2;
 /// Wait after every address of a host failed.
 const RETRY_MS: u64 = 2_000;
@@ -27,8 +27,8 @@ impl Swarm {
             && !self.choice.rests(&host, cx.now)
     }
 
-    /// Dials a host that has these addresses for as many lanes as are missing; if none of the
-    /// addresses works from here, it is asked to dial us.
+    /// Dials a host at these addresses for as many lanes as are missing; if none of the addresses
+    /// works from here, it is asked to dial us.
     pub(crate) fn dial_lanes(
         &mut self,
         cx: &mut Context,
@@ -51,18 +51,18 @@ impl Swarm {
         }
     }
 
-    /// A member asks to be dialled for its lanes: whether it is heard.
+    /// A member asks to be dialled for its lanes; returns whether to do so.
     pub(crate) fn hears_lane_wanted(&mut self, cx: &Context, conn: ConnId) -> bool {
         self.holders.get_mut(conn).is_some_and(|holder| holder.wants_lane(cx.now))
     }
 
-    /// Whether a lane over which to fetch from a member was dialled or asked for.
+    /// Whether a lane for fetching from a member was dialled or requested.
     pub(crate) fn expects_lane(&self, member: &MemberId, conn: ConnId) -> bool {
         let lanes = self.lanes.get(member);
         lanes.is_some_and(|lanes| lanes.fetching.contains(&conn) || lanes.asked_back)
     }
 
-    /// A lane over which to fetch is open.
+    /// A lane for fetching is open.
     pub(crate) fn lane_opened(&mut self, host: MemberId, conn: ConnId, rtt_ms: u64) {
         let lanes = self.lanes.entry(host).or_default();
         lanes.fetching.insert(conn);
@@ -71,7 +71,7 @@ impl Swarm {
         self.choice.opened(host, conn);
     }
 
-    /// A dial for a lane failed: the next of the host's addresses is next.
+    /// A dial for a lane failed: next comes the host's next address.
     pub(crate) fn lane_failed(
         &mut self,
         cx: &Context,
@@ -83,7 +83,7 @@ impl Swarm {
         let before = lanes.fetching.len();
         lanes.fetching.retain(|conn| is_there(*conn));
         if lanes.fetching.len() == before {
-            return; // It was one to serve over.
+            return; // It was a lane for serving.
         }
         let failed = failed.and_then(|failed| addresses.iter().position(|at| *at == failed));
         if failed.is_none_or(|failed| failed == lanes.next_address) {
@@ -92,7 +92,7 @@ impl Swarm {
         lanes.retry_at = lanes.retry_at.max(cx.now.plus(PAUSE_MS));
     }
 
-    /// A lane ended: what was asked over it is free again.
+    /// A lane ended: what was requested over it is free again.
     pub(crate) fn lane_down(&mut self, cx: &Context, conn: ConnId, member: MemberId) {
         if let Some(lanes) = self.lanes.get_mut(&member) {
             lanes.fetching.remove(&conn);

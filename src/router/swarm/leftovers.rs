@@ -1,7 +1,7 @@
 //! Partial files that earlier runs left on this disk.
 //!
 //! A partial file records the first digits of its content's id and the name under which it was
-//! started, so one whose offer is gone is named by these.
+//! started, so one without an offer is named by these.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::router::ids::FileId;
 use crate::router::text::{Untrusted, size};
 use crate::router::word::FileWord;
 
-/// Partial files that are listed at the start; more are counted.
+/// Most partial files listed at the start; further ones are counted.
 const LISTED: usize = 4;
 
-/// Partial files that no download of this run has taken up.
+/// Partial files that no download of this run uses.
 #[derive(Debug, Default)]
 pub(super) struct PartialFiles {
     /// By the first digits of the files' ids.
@@ -26,7 +26,7 @@ impl PartialFiles {
         Self { by_id: by_id.collect() }
     }
 
-    /// Bytes that are left of a download of this file.
+    /// How many bytes are left from a download of this file.
     pub(super) fn bytes_of(&self, file: &FileId) -> u64 {
         if self.by_id.is_empty() {
             return 0;
@@ -36,7 +36,7 @@ impl PartialFiles {
         last.filter(|(digits, _)| id.starts_with(*digits)).map_or(0, |(_, left)| left.bytes)
     }
 
-    /// A partial file is removed, or belongs to a download of this run.
+    /// A partial file is removed, or now belongs to a download of this run.
     pub(super) fn forget(&mut self, wanted: &str) {
         let word = FileWord::new(wanted);
         let is_of = |id: &str| {
@@ -47,12 +47,12 @@ impl PartialFiles {
     }
 }
 
-/// Tells what earlier runs left behind, with the way to go on and the way to be rid of it.
+/// Reports what earlier runs left behind, with how to continue it and how to remove it.
 pub(super) fn describe(leftovers: &Leftovers) -> Option<String> {
     let Leftovers { folder, files } = leftovers;
     let total: u64 = files.iter().map(|left| left.bytes).sum();
     let named = |left: &Leftover| {
-        // Of one name there may be several, and only ids tell them apart.
+        // Several may have one name, and only ids tell them apart.
         let same = files.iter().filter(|other| other.name == left.name).count();
         let (id, bytes) = (&left.id, size(left.bytes));
         match left.name.as_ref().map(Untrusted::new) {

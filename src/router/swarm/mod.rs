@@ -1,9 +1,9 @@
-//! The machine of the swarm: all members that hold or fetch a file, and this node's part in it.
+//! The machine for the swarm: all members that hold or fetch a file, and this node's part in it.
 //!
 //! It decides what is fetched, over which lanes and in which order, what people are told of it, and
 //! what linked members hear of what this node holds. [`choice`] decides which chunk to fetch from
-//! whom. Files are known by their content only: who offers them, and under which names, is decided
-//! by [`super::files`]. It never speaks in the room and dials nobody.
+//! whom. Files are known only by content: who offers them, and under which names, is up to
+//! [`super::files`]. It never speaks in the room and dials nobody.
 
 pub mod choice;
 mod disk;
@@ -51,7 +51,7 @@ use super::word::{FileWord, best};
 use crate::files::folder::manifest::folder_id;
 use crate::files::merkle;
 
-/// A file under the name that somebody gave it.
+/// A file, with the name that somebody gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NamedFile {
     pub(crate) id: FileId,
@@ -109,18 +109,18 @@ impl NamedFile {
     }
 }
 
-/// How a download is called on this computer, and in which folder; `None`: that for downloads.
+/// The name of a download on this computer, and its folder; `None`: the downloads folder.
 pub(crate) type SavePlace = (SaveAs, Option<PathBuf>);
 
-/// Somebody wants a file.
+/// A request for a file.
 #[derive(Debug)]
 pub(crate) struct FileRequest {
     pub(crate) face: FaceId,
     pub(crate) line: u64,
     pub(crate) file: NamedFile,
-    /// The face that asked for it does not wait: the download may wait for a host.
+    /// The requesting face does not wait, so the download may wait for a host.
     pub(crate) patient: bool,
-    /// A person is there to be asked, and is answered before the download has ended.
+    /// A person can answer questions, and the command is answered before the download ends.
     pub(crate) asks: bool,
     pub(crate) place: SavePlace,
     /// What of a folder is wanted; `None`: all.
@@ -128,13 +128,13 @@ pub(crate) struct FileRequest {
 }
 
 impl FileRequest {
-    /// The command that is to be answered in the end; a person was answered already.
+    /// The command to be answered at the end; a person's was answered already.
     fn command(&self) -> Option<(FaceId, u64)> {
         Some((self.face, self.line)).filter(|_| !self.asks)
     }
 }
 
-/// How far a download is.
+/// How far a download has come.
 #[derive(Debug, PartialEq, Eq)]
 enum DownloadStage {
     /// The partial file is being opened.
@@ -146,7 +146,7 @@ enum DownloadStage {
     Fetching,
     /// Every chunk is here.
     Finishing,
-    /// The disk does not take it now.
+    /// The disk does not accept it at the moment.
     Waiting(DiskWait),
 }
 
@@ -155,11 +155,11 @@ enum DownloadStage {
 struct DiskWait {
     step: DiskStep,
     failure: Failure,
-    /// `None` while the disk is being looked at.
+    /// `None` while the disk is being tried.
     look_at: Option<Millis>,
 }
 
-/// What failed and is tried again.
+/// What failed and will be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DiskStep {
     Open,
@@ -171,10 +171,10 @@ enum DiskStep {
 /// How the disk has treated a download so far.
 #[derive(Debug, Default)]
 struct DiskStops {
-    /// Since when nothing could be written; a look that went well does not end it, a chunk does.
+    /// Since when nothing could be written; a successful try does not end it, but a chunk does.
     since: Option<Millis>,
     told: Option<Millis>,
-    /// It was told that the download waits, and not yet that it goes on.
+    /// It was reported that the download waits, and not yet that it resumes.
     owes_relief: bool,
 }
 
@@ -185,7 +185,7 @@ struct Download {
     /// In which chunks it is fetched.
     layout: Layout,
     commands: Vec<(FaceId, u64)>,
-    /// Which in the order asked.
+    /// Its number in the order of the requests.
     number: u64,
     turn: u64,
     stage: DownloadStage,
@@ -194,14 +194,14 @@ struct Download {
     began: Millis,
     progress: DownloadProgress,
     hostless_since: Option<Millis>,
-    /// It was told that who has it is here, and out of reach.
+    /// It was reported that its only hosts here are out of reach.
     told_no_way: bool,
     stops: DiskStops,
     patient: bool,
     place: SavePlace,
-    /// Who wants it there.
+    /// The faces that want it there.
     faces: BTreeSet<FaceId>,
-    /// The same file elsewhere as well: copied when it is here.
+    /// Requests for the same file at other places: it is copied when it is here.
     then: Vec<FileRequest>,
     /// It is the manifest of this folder, and nobody asked for it.
     part_of: Option<FileId>,
@@ -247,7 +247,7 @@ impl Download {
         Untrusted::new(&self.file.name)
     }
 
-    /// Every chunk is here.
+    /// Whether every chunk is here.
     fn is_whole(&self) -> bool {
         match &self.stage {
             DownloadStage::Finishing => true,
@@ -257,10 +257,10 @@ impl Download {
     }
 }
 
-/// How lanes to one host are doing.
+/// The state of the lanes to one host.
 #[derive(Debug, Default)]
 struct HostLanes {
-    /// Lanes over which we fetch from it, open or on their way.
+    /// Lanes for fetching from it, open or on their way.
     fetching: BTreeSet<ConnId>,
     next_address: usize,
     /// No dial before then.
@@ -276,12 +276,12 @@ pub(crate) struct Swarm {
     holders: Holders,
     uploads: Uploads,
     downloads: BTreeMap<FileId, Download>,
-    /// Downloads that wait for those which were asked for before.
+    /// Downloads that wait for earlier ones.
     queued: BTreeMap<FileId, Download>,
-    /// The same in the order asked.
+    /// The same, in the order of the requests.
     queue: BTreeMap<u64, FileId>,
-    /// Of what is here already: nothing is done about it before that was looked at and, where
-    /// somebody is there, asked about.
+    /// Requests for what is already here: nothing is done until that was checked and, if a person
+    /// is there, confirmed.
     again: Vec<FileRequest>,
     next_turn: u64,
     next_number: u64,
@@ -295,7 +295,7 @@ pub(crate) struct Swarm {
 }
 
 impl Swarm {
-    /// Whether a file is being fetched, or queued for it.
+    /// Whether a file is being fetched, or queued for that.
     pub(crate) fn is_fetching(&self, file: &FileId) -> bool {
         self.downloads.contains_key(file) || self.queued.contains_key(file)
     }
@@ -304,7 +304,7 @@ impl Swarm {
         self.downloads.is_empty() && self.queued.is_empty()
     }
 
-    /// Somebody may still be asked about a download.
+    /// Whether somebody may still be asked about a download.
     pub(crate) fn is_asking(&self) -> bool {
         !self.again.is_empty()
     }
@@ -317,22 +317,22 @@ impl Swarm {
         best(asked.chain(&self.queued).filter_map(fits))
     }
 
-    /// All of a file is here.
+    /// Whether all of a file is here.
     pub(crate) fn holds_all(&self, file: &FileId) -> bool {
         self.shares.portion(file) == Some(Portion::Whole)
     }
 
-    /// Something of a file may be here.
+    /// Whether something of a file may be here.
     pub(crate) fn is_shared(&self, file: &FileId) -> bool {
         self.shares.portion(file).is_some()
     }
 
-    /// Bytes that an earlier run left of a download of this file.
+    /// Bytes that an earlier run left from a download of this file.
     pub(crate) fn kept_of(&self, file: &FileId) -> u64 {
         self.leftovers.bytes_of(file)
     }
 
-    /// It is worthwhile to look again who holds what, if this is not what it was then.
+    /// If this is no longer the same, it is worth checking again who holds what.
     pub(crate) fn changes(&self) -> u64 {
         self.changes
     }

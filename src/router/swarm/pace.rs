@@ -2,14 +2,14 @@
 
 use crate::router::time::Millis;
 
-/// Time over which bytes are counted before they make a new rate.
+/// How long bytes are counted before they make a new rate.
 const SAMPLE_MS: u64 = 500;
-/// But the first rate is known sooner.
+/// The first rate is known sooner.
 const FIRST_MS: u64 = 50;
-/// What passes between the end of one chunk and the request for the next besides the network's
+/// What passes between the end of one chunk and the request for the next, apart from the network's
 /// round trip: threads that wake each other.
 const TURN_MS: u64 = 5;
-/// Time before anything is known of a host.
+/// How long nothing need be known of a host.
 pub(super) const GRACE_MS: u64 = 1_000;
 
 /// The pace of one host.
@@ -17,13 +17,13 @@ pub(super) const GRACE_MS: u64 = 1_000;
 pub(crate) struct HostPace {
     /// Bytes per second, once something is known.
     rate: Option<u64>,
-    /// Since when bytes are counted; `None` while nothing is asked.
+    /// Since when bytes are counted; `None` without requests.
     since: Option<Millis>,
     bytes: u64,
 }
 
 impl HostPace {
-    /// A host without requests is asked for something.
+    /// A host without requests gets one.
     pub(crate) fn begin(&mut self, now: Millis) {
         if self.since.is_none() {
             self.since = Some(now);
@@ -31,7 +31,7 @@ impl HostPace {
         }
     }
 
-    /// Nothing is asked of it any more.
+    /// It has no more requests.
     pub(crate) fn rest(&mut self) {
         self.since = None;
     }
@@ -44,7 +44,7 @@ impl HostPace {
         let enough = if self.rate.is_none() { FIRST_MS } else { SAMPLE_MS };
         if took >= enough {
             let sample = self.bytes.saturating_mul(1000) / took;
-            // What stalled is believed at once, and what hurries half.
+            // A stall is believed at once, a speed-up by half.
             self.rate = Some(self.rate.map_or(sample, |rate| (rate + sample) / 2));
             self.since = Some(now);
             self.bytes = 0;
@@ -56,7 +56,7 @@ impl HostPace {
         self.rate.is_none()
     }
 
-    /// Bytes per second, as far as one can tell: a host that is silent slows down while one waits.
+    /// Bytes per second, as far as one can tell: while a host is silent, this decreases.
     pub(crate) fn rate(&self, now: Millis) -> Option<u64> {
         let waited = self.since.map_or(0, |since| now.since(since));
         if waited < GRACE_MS {
@@ -66,8 +66,8 @@ impl HostPace {
         Some(self.rate.map_or(sample, |rate| rate.min(sample)))
     }
 
-    /// Bytes to have asked of it at a time, so that it never waits for a request; `None` while
-    /// nothing is known. Twice what is under way at its rate in one round trip of `rtt_ms`.
+    /// Bytes to have requested at a time, so that it never waits for a request; `None` while
+    /// nothing is known. Twice what is under way at its rate during one round trip of `rtt_ms`.
     pub(super) fn window(&self, rtt_ms: u64) -> Option<u64> {
         self.rate.map(|rate| 2 * rate.saturating_mul(rtt_ms + TURN_MS) / 1000)
     }

@@ -15,22 +15,22 @@ use crate::router::layout::Layout;
 use crate::router::rng::Rng;
 use crate::router::time::Millis;
 
-/// After a host said that each chunk which only it has was sent to somebody already, others are
-/// given so long to announce them before it is asked to send one again.
+/// After a host says that it has sent somebody each chunk that only it has, others get this long to
+/// announce them before it is asked to send one again.
 const ELSEWHERE_MS: u64 = 400;
 
-/// If nobody did, it is asked by number for so many times as long, so that somebody who passes
+/// If nobody did, it is asked by number for this many times as long, so that a member that passes
 /// nothing on costs the others little.
 const VAIN_FACTOR: u64 = 8;
 
-/// Who has less than the others by this part of the file is behind them.
+/// A node that has less than the others by this part of the file is behind them.
 const BEHIND_PART: u64 = 64;
 
 #[derive(Debug)]
 struct ChunkSource {
     /// `None`: every chunk.
     held: Option<Bitmap>,
-    /// The chunks that only it has are on their way to others, which will pass them on.
+    /// Until then the chunks that only it has are on their way to others, which will pass them on.
     elsewhere_until: Millis,
 }
 
@@ -40,7 +40,7 @@ impl ChunkSource {
     }
 }
 
-/// Which chunk of one file comes next.
+/// Which chunk of a file comes next.
 #[derive(Debug)]
 pub struct Picker {
     layout: Layout,
@@ -49,20 +49,20 @@ pub struct Picker {
     /// Neither held nor asked of anybody.
     free: Bitmap,
     sources: BTreeMap<MemberId, ChunkSource>,
-    /// Sources that have everything.
+    /// How many hosts have everything.
     full: usize,
-    /// How many of the others have each chunk, and all of these together.
+    /// How many of the other hosts have each chunk.
     counts: Vec<u16>,
     counted: u64,
     /// The free chunks, by how many hosts have them.
     levels: Vec<Bitmap>,
-    /// Hosts whose bytes did not fit their hashes: nothing is asked of them again.
+    /// Hosts whose bytes did not match the hashes: nothing is requested from them again.
     banned: BTreeSet<MemberId>,
     /// Chunks that somebody waits for, in this order.
     urgent: Range<u32>,
-    /// What comes can be verified: the list of hashes is here.
+    /// Chunks can be verified, because the list of hashes is here.
     listed: bool,
-    /// What comes cannot be written for now.
+    /// Chunks cannot be written at the moment.
     paused: bool,
     /// Chunks that are not here and not wanted.
     skipped: u32,
@@ -91,7 +91,7 @@ impl Picker {
         }
     }
 
-    /// The list of hashes is here, and with it it turned out what else is.
+    /// The list of hashes is here, and shows which chunks are.
     pub fn listed(&mut self, held: &Bitmap) {
         self.listed = true;
         for chunk in held.iter() {
@@ -163,7 +163,7 @@ impl Picker {
         }
     }
 
-    /// `host` turned out not to have `chunk`, or nothing at all.
+    /// `host` turned out to lack `chunk`, or everything if `None`.
     pub fn lacks(&mut self, host: &MemberId, chunk: Option<u32>) {
         let (Some(source), Some(chunk)) = (self.sources.get_mut(host), chunk) else {
             return self.lost(host);
@@ -179,7 +179,7 @@ impl Picker {
         }
     }
 
-    /// `host` has nothing of it any more, or is gone.
+    /// `host` no longer has anything of it, or is gone.
     pub fn lost(&mut self, host: &MemberId) {
         match self.sources.remove(host) {
             Some(ChunkSource { held: Some(held), .. }) => {
@@ -190,18 +190,18 @@ impl Picker {
         }
     }
 
-    /// Nothing more is taken from `host`; false if that was so already.
+    /// Nothing more is taken from `host`; false if it was banned already.
     pub fn ban(&mut self, host: MemberId) -> bool {
         self.lost(&host);
         self.banned.insert(host)
     }
 
-    /// Nothing is asked for until this is taken back.
+    /// Pauses or resumes requests.
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;
     }
 
-    /// Chunks that are neither here nor asked of anybody.
+    /// Chunks that are neither here nor requested.
     pub fn free(&self) -> impl Iterator<Item = u32> + '_ {
         self.free.iter()
     }
@@ -222,25 +222,25 @@ impl Picker {
         }
     }
 
-    /// The free chunks that as many have as have this one.
+    /// The free chunks that as many hosts have as this one.
     fn level_of(&mut self, chunk: u32) -> Option<&mut Bitmap> {
         let count = self.counts.get(chunk as usize)?;
         self.levels.get_mut(usize::from(*count))
     }
 
-    /// Hosts that have something of it.
+    /// Hosts that have some of it.
     pub fn hosts(&self) -> impl Iterator<Item = MemberId> + '_ {
         self.sources.keys().copied()
     }
 
-    /// The one host that has everything, if there is just one.
+    /// The only host that has everything, if there is exactly one.
     #[must_use]
     pub fn lone(&self) -> Option<MemberId> {
         let mut full = self.sources.iter().filter(|(_, source)| source.held.is_none());
         (self.full == 1).then(|| full.next().map(|(host, _)| *host))?
     }
 
-    /// Whether less is here than others have on average, those who have everything left out.
+    /// Whether less is here than others have on average, not counting those that have everything.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         let others = (self.sources.len() - self.full) as u64;
@@ -255,7 +255,7 @@ impl Picker {
         source.is_some_and(|source| source.held.as_ref().is_none_or(|held| held.has(chunk)))
     }
 
-    /// Whether `host` has something that is not here.
+    /// Whether `host` has something that is missing here.
     #[must_use]
     pub fn helps(&self, host: &MemberId) -> bool {
         let source = self.sources.get(host);
@@ -277,7 +277,7 @@ impl Picker {
         words.any(|(index, word)| word & source.words(index) != 0)
     }
 
-    /// These chunks come first, in this order: somebody looks at them already.
+    /// These chunks come first, in this order, because somebody is viewing them already.
     pub fn prefer(&mut self, chunks: Range<u32>) {
         self.urgent = chunks;
     }
@@ -288,36 +288,36 @@ impl Picker {
         self.held.insert(chunk)
     }
 
-    /// The chunk was asked of somebody.
+    /// The chunk was requested.
     pub fn asked(&mut self, chunk: u32) {
         if self.free.remove(chunk) {
             self.level_of(chunk).map(|level| level.remove(chunk));
         }
     }
 
-    /// The chunk is asked of nobody any more.
+    /// The chunk is no longer requested.
     pub fn freed(&mut self, chunk: u32) {
         if !self.held.has(chunk) && self.free.insert(chunk) {
             self.level_of(chunk).map(|level| level.insert(chunk));
         }
     }
 
-    /// `host` has sent everything that only it has to somebody already.
+    /// `host` has already sent somebody everything that only it has.
     pub fn elsewhere(&mut self, host: &MemberId, now: Millis) {
         if let Some(source) = self.sources.get_mut(host) {
             source.elsewhere_until = now.plus(ELSEWHERE_MS);
         }
     }
 
-    /// When `host` may be asked again for what only it has; `None`: now.
+    /// When `host` may again be asked for what only it has; `None`: now.
     #[must_use]
     pub fn elsewhere_until(&self, host: &MemberId, now: Millis) -> Option<Millis> {
         self.sources.get(host).map(|source| source.elsewhere_until).filter(|until| *until > now)
     }
 
-    /// What to ask `host` for next, of what is free: what is urgent, else what the fewest hosts
-    /// have, ties broken at random. What only this host has it chooses itself. One that is `spared`
-    /// is asked for nothing that others have.
+    /// What to request from `host` next, of the free chunks: urgent ones first, then those that the
+    /// fewest hosts have, with ties broken at random. Of those that only it has, the host picks
+    /// one. A `spared` host is asked for nothing that others have.
     #[must_use]
     pub fn next(&self, host: &MemberId, spared: bool, now: Millis, rng: &mut Rng) -> Option<Want> {
         let source = self.sources.get(host).filter(|_| self.listed && !self.paused)?;
@@ -325,11 +325,11 @@ impl Picker {
         if let Some(chunk) = urgent.find(|c| self.free.has(*c) && self.has(host, *c)) {
             return Some(Want::Chunk(chunk));
         }
-        // Most hosts that are looked at have nothing that is free: found out without the levels.
+        // Most hosts checked have nothing that is free, which is found out without the levels.
         if !self.has_free(source) {
             return None;
         }
-        // Level at which this host is the only one.
+        // The level at which this host is the only one.
         let alone = match (source.held.is_none(), self.full) {
             (true, 1) => Some(0),
             (false, 0) => Some(1),
@@ -365,7 +365,7 @@ impl Picker {
     }
 }
 
-/// The number of one of the bits that are set in `word`, at random.
+/// The number of one of the bits set in `word`, at random.
 fn any_bit(mut word: u64, rng: &mut Rng) -> u32 {
     for _ in 0..rng.below(u64::from(word.count_ones())) {
         word &= word - 1;

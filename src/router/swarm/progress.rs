@@ -9,11 +9,11 @@ const PROGRESS_MS: u64 = 250;
 /// The bytes that arrived, and what was reported of them.
 #[derive(Debug)]
 pub(super) struct DownloadProgress {
-    /// Of all that arrives, verified or not: a chunk may take longer than anybody's patience.
+    /// Of everything that arrives, verified or not: a chunk may take longer than anybody waits.
     rate: MeasuredRate,
     told: Millis,
     told_rate: u64,
-    /// Something came since then.
+    /// Whether something came since the last report.
     news: bool,
 }
 
@@ -27,7 +27,7 @@ impl DownloadProgress {
         self.news = true;
     }
 
-    /// What comes from now on is another go.
+    /// What comes from now on is counted separately.
     pub(super) fn stop(&mut self, now: Millis) {
         self.rate = MeasuredRate::new(now);
         self.news = true;
@@ -38,7 +38,7 @@ impl DownloadProgress {
         self.rate.at(now)
     }
 
-    /// When there is something to tell if nothing more comes.
+    /// When there is something to report if nothing more comes.
     pub(super) fn due(&self) -> Option<Millis> {
         match self.news {
             true => Some(self.told.plus(PROGRESS_MS)),
@@ -46,7 +46,7 @@ impl DownloadProgress {
         }
     }
 
-    /// It is told now; the rate.
+    /// It is reported now; returns the rate.
     pub(super) fn tell(&mut self, now: Millis) -> u64 {
         (self.told, self.told_rate, self.news) = (now, self.rate.at(now), false);
         self.told_rate

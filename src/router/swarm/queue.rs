@@ -18,15 +18,15 @@ use crate::router::text::Untrusted;
 
 /// Longest file that can be offered or fetched, in bytes: 2 TiB.
 pub(crate) const FILE_MAX_BYTES: u64 = 1 << 41;
-/// Its chunks, of 16 MiB.
+/// The number of its chunks, of 16 MiB each.
 pub const FILE_CHUNKS_MAX: u32 = 131_072;
-/// Downloads under way at once, with those that wait for a host: each keeps a file open.
+/// Most downloads running at once, including those that wait for a host: each keeps a file open.
 pub(crate) const DOWNLOADS_MAX: usize = 256;
-/// Downloads under way or queued.
+/// Most downloads running or queued.
 pub(crate) const QUEUED_MAX: usize = 16_384;
 
 impl Swarm {
-    /// A file is to be fetched, unless it is here already.
+    /// A file should be fetched, unless it is here already.
     pub(crate) fn fetch(&mut self, cx: &mut Context, request: FileRequest) {
         let FileRequest { face, line, file, .. } = &request;
         let (face, line, file) = (*face, *line, file.id);
@@ -45,7 +45,7 @@ impl Swarm {
         move |request| (request.face, request.line) == (face, line)
     }
 
-    /// The file that is here already and that this command is to fetch.
+    /// The file that is here already and that this command should fetch.
     pub(crate) fn asked_again(&self, face: FaceId, line: u64) -> Option<FileId> {
         let is_it = Self::is_again(face, line);
         self.again.iter().find(|request| is_it(request)).map(|request| request.file.id)
@@ -56,7 +56,7 @@ impl Swarm {
         Some(self.again.remove(at))
     }
 
-    /// A file that is to be fetched although it is here was looked at: it lies there, or was
+    /// A file was checked that should be fetched although it is here: it is there, or it was
     /// deleted or changed meanwhile.
     pub(crate) fn looked_at(
         &mut self,
@@ -95,7 +95,7 @@ impl Swarm {
         cx.reply(face, line, "download", Ok(()));
     }
 
-    /// The answer to the question whether to fetch again what is here; false if nobody asked.
+    /// The answer to the question whether to fetch again what is here; false if there was none.
     pub(crate) fn again_confirmed(
         &mut self,
         cx: &mut Context,
@@ -115,7 +115,7 @@ impl Swarm {
         true
     }
 
-    /// Begins a download, or has it wait for those that were asked for before.
+    /// Starts a download, or lets it wait for earlier ones.
     fn enqueue(&mut self, cx: &mut Context, request: FileRequest) {
         if request.asks && self.may_enqueue(&request.file.id) {
             cx.reply(request.face, request.line, "download", Ok(()));
@@ -128,7 +128,7 @@ impl Swarm {
         self.queued.len() < QUEUED_MAX || self.is_fetching(file)
     }
 
-    /// The same for a download whose person, if there is one, knows that it goes its way.
+    /// The same for a download whose person, if there is one, knows that it is under way.
     pub(super) fn enqueue_answered(&mut self, cx: &mut Context, request: FileRequest) {
         let (face, line, patient, id) =
             (request.face, request.line, request.patient, request.file.id);
@@ -168,14 +168,14 @@ impl Swarm {
         }
     }
 
-    /// Begins as many of the queued downloads as may be under way, in the order asked.
+    /// Starts as many queued downloads as may run, in the order of the requests.
     pub(super) fn begin_queued(&mut self, cx: &mut Context) {
         while let Some(file) = self.next_queued(cx.limits()) {
             self.begin_download(cx, file);
         }
     }
 
-    /// The next download whose turn it is; one that waits for a host keeps no other from its turn.
+    /// The next download in turn; one that waits for a host does not delay others.
     fn next_queued(&self, limits: &Limits) -> Option<FileId> {
         let first = self.queue.first_key_value().map(|(_, file)| *file)?;
         // Of a folder without its manifest it is that which moves.
@@ -187,7 +187,7 @@ impl Swarm {
         (!full).then_some(first)
     }
 
-    /// A queued download begins, whether or not it is its turn.
+    /// Starts a queued download, even if it is not its turn.
     pub(super) fn begin_download(&mut self, cx: &mut Context, id: FileId) {
         let Some(mut download) = self.queued.remove(&id) else { return };
         self.queue.remove(&download.number);
@@ -207,7 +207,7 @@ impl Swarm {
         self.open_part(cx, id);
     }
 
-    /// Has the partial file of a download opened.
+    /// Lets the partial file of a download be opened.
     pub(super) fn open_part(&mut self, cx: &mut Context, id: FileId) {
         let copy = self.holds_all(&id);
         let Some(download) = self.downloads.get_mut(&id) else { return };

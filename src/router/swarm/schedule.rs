@@ -13,18 +13,18 @@ use crate::router::order::Order;
 use crate::router::time::{Earliest, Millis};
 use crate::router::timers::Timer;
 
-/// Time after which another host is asked for the list as well.
+/// How long until another host is asked for the list as well.
 const LIST_MS: u64 = 1_000;
 
 impl Swarm {
-    /// The time has come for something.
+    /// A deadline of the swarm has come.
     pub(crate) fn timer(&mut self, cx: &mut Context) {
         self.fail_stuck(cx, None);
         self.look_again(cx);
         self.tell_all_progress(cx);
     }
 
-    /// Notes which downloads have no host any more. Those which have had one until now, and the
+    /// Notes which downloads have no host any more. Returns those that had one until now, and the
     /// hosts of all others.
     pub(crate) fn look_for_hosts(&mut self, cx: &Context) -> (Vec<FileId>, BTreeSet<MemberId>) {
         let (mut useful, mut alone) = (BTreeSet::new(), Vec::new());
@@ -45,7 +45,7 @@ impl Swarm {
         (alone, useful)
     }
 
-    /// A download has no host any more. `way`: who offers it is here, and cannot be reached.
+    /// A download has no host any more. `way`: why, and who could pass it on, if its host is here.
     pub(crate) fn tell_hostless(&mut self, cx: &mut Context, file: FileId, way: Option<String>) {
         let Some(download) = self.downloads.get_mut(&file) else { return };
         if let Some(way) = way
@@ -58,7 +58,7 @@ impl Swarm {
         }
     }
 
-    /// Has every host asked for as much as keeps it busy.
+    /// Requests from every host as much as keeps it busy.
     pub(crate) fn schedule(&mut self, cx: &mut Context) {
         if !self.is_idle() {
             self.begin_queued(cx);
@@ -88,7 +88,7 @@ impl Swarm {
         }
     }
 
-    /// Asks a host for each list that is missing, and another one when that takes long.
+    /// Requests each missing list from a host, and from another one if that takes long.
     fn ask_for_lists(&mut self, cx: &mut Context) {
         for (file, download) in &mut self.downloads {
             let DownloadStage::List(lanes, at) = &mut download.stage else { continue };
@@ -109,13 +109,13 @@ impl Swarm {
         }
     }
 
-    /// All that an event gave rise to is done: when to look again if nothing else happens.
+    /// An event is done with: sets when to look again if nothing else happens.
     pub(crate) fn rearm(&self, cx: &mut Context) {
         let due = self.deadline(cx);
         cx.timers.set(Timer::Swarm, due);
     }
 
-    /// When there is something to do although nothing happened.
+    /// When there is something to do even if nothing happens.
     fn deadline(&self, cx: &Context) -> Option<Millis> {
         let mut earliest = Earliest::default();
         let no_host_ms = cx.limits().no_host_ms;
@@ -130,7 +130,7 @@ impl Swarm {
                     at(wait.look_at());
                     at(awaited(download.stops.since).map(|since| since.plus(no_host_ms)));
                 }
-                // Only while there is somebody else to ask; a lane that opens is an event.
+                // Only while another host can be asked; a lane that opens is an event.
                 DownloadStage::List(lanes, asked) if !lanes.is_empty() => {
                     let others = self.hosts_known(file) > lanes.len();
                     at(Some(asked.plus(LIST_MS)).filter(|due| others && *due > cx.now));

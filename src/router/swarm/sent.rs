@@ -1,25 +1,25 @@
 //! What a host has sent of one file, and to whom, so that it can choose what to send next.
 //!
-//! A host that is alone with a chunk decides who gets it first, and sends it again only when nobody
-//! can pass it on: so a file leaves a lone seed about once, however many fetch it.
+//! The only host of a chunk decides who gets it first, and sends it again only if nobody can pass
+//! it on: so a file leaves a lone seed about once, however many fetch it.
 
 use std::collections::BTreeMap;
 
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::MemberId;
 
-/// What a host chose.
+/// A host's choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Picked {
-    /// This chunk: nobody else who is linked was sent it.
+    /// This chunk, which no other linked member was sent.
     Chunk(u32),
-    /// Each was sent to somebody already.
+    /// Each was already sent to somebody.
     Elsewhere,
     /// None of them is held.
     Nothing,
 }
 
-/// What was sent of one file to each member that is linked.
+/// What was sent of one file to each linked member.
 #[derive(Debug)]
 pub struct Sent {
     chunks: u32,
@@ -29,7 +29,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Nothing yet of a file with this many chunks.
+    /// For a file with this many chunks, of which nothing was sent yet.
     #[must_use]
     pub fn new(chunks: u32) -> Self {
         Self { chunks, to: BTreeMap::new(), times: Vec::new(), changes: 0 }
@@ -54,7 +54,7 @@ impl Sent {
         if !held {
             return Picked::Nothing;
         }
-        // What it was sent itself and wants again did not arrive whole.
+        // A chunk that it was sent and wants again did not arrive whole.
         let again = self.to.get(&member).map(|sent| of.iter().filter(|c| sent.has(*c)).collect());
         let again: Vec<u32> = again.unwrap_or_default();
         again.into_iter().for_each(|chunk| self.forget_chunk(&member, chunk));
@@ -75,7 +75,7 @@ impl Sent {
         }
     }
 
-    /// The chunks that somebody who is linked was sent.
+    /// The chunks that some linked member was sent.
     #[must_use]
     pub fn chunks(&self) -> Bitmap {
         let mut chunks = Bitmap::none(self.chunks);
@@ -85,7 +85,7 @@ impl Sent {
         chunks
     }
 
-    /// Another number than before whenever [`Sent::chunks`] may be others.
+    /// Changes whenever [`Sent::chunks`] may have changed.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes
@@ -101,7 +101,7 @@ impl Sent {
         }
     }
 
-    /// `member` is gone: it passes nothing on.
+    /// `member` has left: it passes nothing on.
     pub fn forget(&mut self, member: &MemberId) {
         self.changes += 1;
         for chunk in self.to.remove(member).iter().flat_map(Bitmap::iter) {

@@ -10,7 +10,7 @@ use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::message::{Held, Message};
 use crate::router::timers::Timer;
 
-/// Chunk numbers in one message.
+/// Most chunk numbers in one message.
 const GAINED_AT_ONCE: usize = 1_024;
 
 impl Swarm {
@@ -24,7 +24,7 @@ impl Swarm {
         self.tell_hosting(cx, file);
     }
 
-    /// Every link is to hear what we hold of a file.
+    /// Every link should hear what we hold of a file.
     pub(super) fn tell_hosting(&mut self, cx: &mut Context, file: FileId) {
         for (conn, holder) in self.holders.all_mut() {
             holder.say_hosting(file);
@@ -32,7 +32,7 @@ impl Swarm {
         }
     }
 
-    /// A new chunk: those who fetch the file are to hear of it.
+    /// There is a new chunk: members that fetch the file should hear of it.
     pub(super) fn tell_gained(&mut self, cx: &mut Context, file: FileId, chunk: u32) {
         if self.downloads.get(&file).is_some_and(|download| download.part.is_some()) {
             return;
@@ -43,7 +43,7 @@ impl Swarm {
         }
     }
 
-    /// A file is not served here any more.
+    /// A file is no longer served here.
     pub(crate) fn unshare(&mut self, cx: &mut Context, file: FileId) {
         if let Some(manifest) = self.manifests.remove(&file) {
             self.unshare(cx, manifest);
@@ -66,7 +66,7 @@ impl Swarm {
     }
 
     /// Nodes that only give wait for others, not for each other: from now on members that offer
-    /// files are told that they are not fetched here.
+    /// files are told if these are not fetched here.
     pub(crate) fn only_give(
         &mut self,
         cx: &mut Context,
@@ -81,7 +81,7 @@ impl Swarm {
         }
     }
 
-    /// Tells a member that offers a file if it is not fetched here.
+    /// Tells a member that offers a file, if it is not fetched here.
     pub(crate) fn say_done_with(&mut self, cx: &mut Context, member: MemberId, file: FileId) {
         if self.shares.done_with(&file).is_none() {
             return;
@@ -92,7 +92,7 @@ impl Swarm {
         }
     }
 
-    /// What a new link is told: what is held here, and which of its offers are not fetched.
+    /// The files that a new link is told of: those held here, and its offers that are not fetched.
     pub(super) fn to_tell(&self, offered: impl Iterator<Item = FileId>) -> BTreeSet<FileId> {
         let declined = offered.filter(|file| self.shares.done_with(file).is_some());
         self.shares.files().chain(declined).collect()
@@ -134,8 +134,8 @@ impl Swarm {
         }
     }
 
-    /// A peer says that a chunk of ours does not fit. Looking costs a read of it, so a peer is
-    /// believed that often and no oftener.
+    /// A peer reports that a chunk of ours is wrong. Checking costs a read, so a peer is believed
+    /// only this often.
     pub(crate) fn blamed(&mut self, cx: &mut Context, conn: ConnId, (file, chunk): (FileId, u32)) {
         let Some(holder) = self.holders.get_mut(conn) else { return };
         if holder.blames(cx.now) && self.is_shared(&file) {
@@ -143,7 +143,7 @@ impl Swarm {
         }
     }
 
-    /// A member needs a chunk from us no more.
+    /// A member no longer needs a chunk from us.
     pub(crate) fn unwanted(&self, cx: &mut Context, conn: ConnId, (file, chunk): (FileId, u32)) {
         if let Some(holder) = self.holders.get(conn) {
             cx.effect(Effect::CancelChunk { member: holder.member(), file, chunk });
@@ -160,7 +160,7 @@ impl Swarm {
         self.uploads.sent(member, file, bytes, cx.now);
     }
 
-    /// What only this node has, of what others are fetching, and who those are.
+    /// What only this node has of what others are fetching, and who those are.
     pub(crate) fn needed_here(&self) -> Vec<(FileId, Vec<MemberId>)> {
         let needs = |file: &FileId| {
             let elsewhere = self.holders.all().any(|holder| holder.holds_all(file));

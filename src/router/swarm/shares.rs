@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::router::ids::FileId;
 use crate::router::message::Done;
 
-/// Files that were passed on and are remembered.
+/// Most files that were passed on and are remembered.
 const PASSED_MAX: usize = 65_536;
 
 /// How much of a file is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Portion {
     Whole,
-    /// The chunks that its download has: see the picker of the choice.
+    /// The chunks that its download has: see the choice's picker.
     Part,
 }
 
@@ -20,9 +20,9 @@ pub(super) enum Portion {
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     files: BTreeMap<FileId, Portion>,
-    /// This program only gives: nobody waits for it to fetch something.
+    /// This program only gives: nobody waits for it to fetch anything.
     only_gives: bool,
-    /// Files that were fetched and passed on, and are not here any more.
+    /// Files that were fetched and passed on, and are no longer here.
     passed: BTreeSet<FileId>,
 }
 
@@ -56,7 +56,7 @@ impl Shares {
         self.only_gives = true;
     }
 
-    /// Why a file that is not here is not going to be fetched, if that is so.
+    /// Why a file that is not here will not be fetched, if so.
     pub(super) fn done_with(&self, file: &FileId) -> Option<Done> {
         if self.files.contains_key(file) {
             None
@@ -67,7 +67,7 @@ impl Shares {
         }
     }
 
-    /// The room was left: nothing of it is served any more; what was.
+    /// The room was left, and nothing of it is served any more; returns what was.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = FileId> + use<> {
         self.passed.clear();
         std::mem::take(&mut self.files).into_keys()

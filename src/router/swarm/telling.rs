@@ -12,7 +12,7 @@ use crate::router::text::{Untrusted, size};
 use crate::router::time::Millis;
 
 impl Swarm {
-    /// Seconds until the rest is here at the present rate.
+    /// Seconds until the rest is here, at the present rate.
     fn seconds_left(&self, download: &Download, now: Millis) -> Option<u64> {
         let total = download.layout.total_bytes().min(download.file.size);
         let left = total.saturating_sub(self.bytes_done(download));
@@ -20,7 +20,7 @@ impl Swarm {
         (rate > 0).then(|| left.div_ceil(rate))
     }
 
-    /// Nobody who has more of it is here: nobody can tell how long it takes.
+    /// No host here has more of it, so nobody can tell how long it will take.
     pub(super) fn tell_stall(&mut self, cx: &mut Context, file: FileId) {
         let Some(download) = self.downloads.get_mut(&file) else { return };
         if download.part_of.is_some() {
@@ -37,7 +37,7 @@ impl Swarm {
         });
     }
 
-    /// Tells how far a download is, if that is due.
+    /// Reports how far a download has come, if that is due.
     pub(super) fn tell_progress(&mut self, cx: &mut Context, file: FileId) {
         let now = cx.now;
         let Some(download) = self.downloads.get_mut(&file) else { return };
@@ -45,13 +45,13 @@ impl Swarm {
             return;
         }
         if download.hostless_since.is_some() {
-            // The last of what was under way came, and nothing more will.
+            // The last bytes under way have come, and nothing more will.
             return self.tell_stall(cx, file);
         }
         let bytes_per_second = download.progress.tell(now);
         let Some(download) = self.downloads.get(&file) else { return };
         let hosts = match download.stage {
-            // Nothing is asked of them, but it is not they who are waited for.
+            // Nothing is requested from them, but they are not to blame for the wait.
             DownloadStage::Waiting(_) => self.hosts_known(&file),
             _ => self.choice.hosts_in_use(&file),
         };
@@ -64,12 +64,12 @@ impl Swarm {
         });
     }
 
-    /// Hosts of a download, whether or not anything is asked of them.
+    /// Hosts of a download, whether or not anything is requested from them.
     pub(super) fn hosts_known(&self, file: &FileId) -> usize {
         self.choice.picker(file).map_or(0, |picker| picker.hosts().count())
     }
 
-    /// Tells of all downloads what is due.
+    /// Reports the progress of all downloads, as far as due.
     pub(super) fn tell_all_progress(&mut self, cx: &mut Context) {
         let files: Vec<_> = self.downloads.keys().copied().collect();
         for file in files {
@@ -77,8 +77,8 @@ impl Swarm {
         }
     }
 
-    /// What is moving: downloads in the order asked, but the queued ones last; then what others
-    /// are sent.
+    /// What is moving: downloads in the order of the requests, the queued ones last; then what is
+    /// sent to others.
     pub(crate) fn transfer_rows(
         &self,
         now: Millis,
@@ -119,7 +119,7 @@ impl Swarm {
         list
     }
 
-    /// Tells what earlier runs left behind.
+    /// Reports what earlier runs left behind.
     pub(crate) fn leftovers_found(&mut self, cx: &mut Context, leftovers: Leftovers) {
         if let Some(text) = describe(&leftovers) {
             cx.remark(text);
@@ -127,7 +127,7 @@ impl Swarm {
         }
     }
 
-    /// The partial file of what was `wanted`, which is called that, is removed.
+    /// The partial file of `wanted`, which has that name, is removed.
     pub(crate) fn leftover_removed(
         &mut self,
         cx: &mut Context,
@@ -145,7 +145,7 @@ fn moving(file: &NamedFile) -> MovingFile {
     MovingFile { id: Some(*id), name: Untrusted::new(name), size: *size }
 }
 
-/// How files are bounded, for people.
+/// How files are limited, in words.
 fn limit_text(up: bool, bytes_per_second: Option<u64>) -> String {
     let way = if up { "upload" } else { "download" };
     match bytes_per_second {
@@ -154,7 +154,7 @@ fn limit_text(up: bool, bytes_per_second: Option<u64>) -> String {
     }
 }
 
-/// Bounds what files may take of the network, from now on; or tells who asks how it is bounded.
+/// Limits how much of the network files may use, from now on; or reports the limits.
 pub(crate) fn limit(cx: &mut Context, (face, line): (FaceId, u64), change: Option<RateLimit>) {
     let Some(RateLimit { up, bytes_per_second }) = change else {
         let (up, down) = (cx.limits().up_bytes_per_s, cx.limits().down_bytes_per_s);

@@ -37,7 +37,7 @@ impl LoneSwarm {
         messages
     }
 
-    /// Fetches a file of `chunks` chunks; none is here yet.
+    /// Fetches a file of `chunks` chunks, none of which is here yet.
     fn fetch(&mut self, file: FileId, chunks: u32) -> u64 {
         let file = NamedFile {
             id: file,

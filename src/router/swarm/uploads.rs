@@ -9,7 +9,7 @@ use crate::router::time::Millis;
 /// How long an upload is shown as running after its last chunk was served.
 const SHOWN_MS: u64 = 5_000;
 
-/// Bytes sent to one member of one file.
+/// How many bytes of one file were sent to one member.
 #[derive(Debug)]
 struct Upload {
     bytes: u64,
@@ -32,7 +32,7 @@ impl Uploads {
         upload.last = now;
     }
 
-    /// Those that seem to run: receiver, file, bytes, and bytes per second.
+    /// Those that seem to be running: receiver, file, bytes, and bytes per second.
     pub(super) fn running(
         &self,
         now: Millis,

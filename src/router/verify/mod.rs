@@ -1,12 +1,12 @@
-//! The machine that compares short words with a member.
+//! The machine for comparing short words with a member.
 //!
 //! The initiator commits to a random value, the responder reveals its own, then the initiator does:
 //! the words are derived from both values and both identities. A man in the middle, with an
 //! identity of its own for each side, must fix its values before it knows the resulting words, so
 //! it has one guess in 2^44 per comparison (RFC 6189, 4.4.1.1, uses the same idea).
 //!
-//! It decides which words are shown and when they can have been compared. [`Members`] keeps whom
-//! the person has verified.
+//! It decides which words are shown and when they can have been compared. [`Members`] remembers
+//! whom the person has verified.
 
 mod words;
 
@@ -26,23 +26,23 @@ use super::time::Millis;
 use super::timers::Timer;
 use super::tokens::{Buckets, TokenRate};
 
-/// How long words are waited for: the other side answers by itself.
+/// How long to wait for words: the other side answers automatically.
 const WORDS_MS: u64 = 10_000;
-/// Comparisons that one member begins.
+/// How many comparisons one member may begin.
 const ASKED: TokenRate = TokenRate { per_min: 6, burst: 8 };
-/// Members of whom that is remembered.
+/// Members for which that is remembered.
 const ASKING_MAX: usize = 1_024;
 
-/// How far a comparison over one link is.
+/// How far a comparison over one link has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comparing {
     /// This node began; its value is being drawn.
     Drawing,
-    /// It committed to this value and waits for the peer's.
+    /// It committed to this value, and waits for the peer's.
     Committed(Digest32),
-    /// The peer committed so; this node's value is being drawn.
+    /// The peer made this commitment; this node's value is being drawn.
     Answering(Digest32),
-    /// This node told its value and waits for the one that the peer committed to.
+    /// This node revealed its value, and waits for the one that the peer committed to.
     Answered { commit: Digest32, mine: Digest32 },
 }
 
@@ -50,7 +50,7 @@ enum Comparing {
 #[derive(Debug)]
 struct WordsLink {
     member: MemberId,
-    /// Its klatch can compare words.
+    /// Whether its klatch can compare words.
     able: bool,
     comparing: Option<Comparing>,
 }
@@ -64,14 +64,14 @@ struct Awaited {
     until: Millis,
 }
 
-/// Comparisons that are under way, and what was told.
+/// Comparisons in progress, and what was shown.
 #[derive(Debug)]
 pub(crate) struct Comparisons {
     links: BTreeMap<ConnId, WordsLink>,
     awaited: Vec<Awaited>,
-    /// Whose words were shown: only they can have been compared.
+    /// Members whose words were shown: only they can have been compared.
     shown: BTreeSet<MemberId>,
-    /// How often members may still begin, over whichever links.
+    /// How often members may still begin, over any links.
     asked: Buckets<MemberId>,
 }
 
@@ -92,7 +92,7 @@ impl Comparisons {
         self.links.insert(conn, WordsLink { member, able, comparing: None });
     }
 
-    /// A link is over: no words come over it.
+    /// A link is gone: no words come over it.
     pub(crate) fn link_down(&mut self, cx: &mut Context, conn: ConnId) {
         self.links.remove(&conn);
         let text = "the link was lost before the words were there: try again";
@@ -118,7 +118,7 @@ impl Comparisons {
             return cx.reply(face, line, "verify", Err(Failure::new(Code::Unreachable, text)));
         }
         let conn = *conn;
-        // The words of a comparison under way are told as well.
+        // The words of a comparison in progress are shown as well.
         if link.comparing.is_none() {
             link.comparing = Some(Comparing::Drawing);
             cx.effect(Effect::DrawValue { conn });
@@ -127,12 +127,12 @@ impl Comparisons {
         self.rearm(cx);
     }
 
-    /// The person says that the other side reads the words of a member too.
+    /// The person confirms that the other side reads the same words.
     ///
     /// # Errors
-    /// They were not shown.
+    /// If they were not shown.
     pub(crate) fn confirm(&mut self, members: &Members, id: &MemberId) -> Result<(), Failure> {
-        // A member that took this name since then was never compared.
+        // A member that has since taken this name was never compared.
         if self.shown.remove(id) {
             return Ok(());
         }
@@ -183,14 +183,14 @@ impl Comparisons {
         cx.effect(Effect::Send { conn, message });
     }
 
-    /// The peer wants to compare words. If both began, the smaller key goes on.
+    /// The peer wants to compare words. If both began, the smaller key's comparison continues.
     pub(crate) fn committed(&mut self, cx: &mut Context, conn: ConnId, commit: Digest32) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let both = matches!(link.comparing, Some(Comparing::Drawing | Comparing::Committed(_)));
         if both && cx.my_id < link.member {
             return;
         }
-        // Unwanted words must not fill the screen; the other side runs into its timeout.
+        // Unwanted words must not fill the screen; the other side will time out.
         if !both && !self.asked.get(link.member, ASKED, cx.now).take(1, cx.now) {
             return;
         }
@@ -198,10 +198,10 @@ impl Comparisons {
         cx.effect(Effect::DrawValue { conn });
     }
 
-    /// The peer, which is `member` to people, told its value.
+    /// The peer, known to people as `member`, revealed its value.
     ///
     /// # Errors
-    /// Why the link is refused: it had committed to another value.
+    /// Why the link is refused: the peer had committed to another value.
     pub(crate) fn revealed(
         &mut self,
         cx: &mut Context,
@@ -225,7 +225,7 @@ impl Comparisons {
         if !asked {
             cx.effect(Effect::Send { conn, message: Message::VerifyNonce(mine) });
         }
-        // First the initiator's value.
+        // The initiator's value comes first.
         let (first, second) = if asked { (&theirs, &mine) } else { (&mine, &theirs) };
         let words = words(&cx.my_id, &id, first, second);
         if asked && members.is_ignored(&id) {

@@ -20,7 +20,7 @@ impl Side {
         Self { cx, members, words, value: byte }
     }
 
-    /// Draws what is to be drawn; gives what is said, and what people are shown.
+    /// Draws the values that are needed; returns what is said, and what people are shown.
     fn settle(&mut self) -> (Vec<Message>, Vec<Notice>) {
         let (mut said, mut shown) = (Vec::new(), Vec::new());
         loop {
@@ -54,7 +54,7 @@ impl Side {
     }
 }
 
-/// Plays what both say to each other; the words that each was shown, and whether it was asked.
+/// Plays what both say to each other; returns the words shown to each, and whether by request.
 fn play(ada: &mut Side, bo: &mut Side) -> [Vec<(String, bool)>; 2] {
     let mut shown = [Vec::new(), Vec::new()];
     let words = |notices: Vec<Notice>| {
@@ -89,7 +89,7 @@ fn both_are_shown_the_same_words_whoever_begins() {
     let (words, asked) = of_ada.first().unwrap();
     assert!(!asked);
     assert_eq!(of_bo, [(words.clone(), true)]);
-    // If both begin at once, one comparison comes of it.
+    // If both begin at once, there is one comparison.
     bo.cx.now = Millis(5_000);
     ada.cx.now = Millis(5_000);
     compare(&mut ada, b);

@@ -1,21 +1,21 @@
-//! The words of two identities and two values, which both sides compute alike.
+//! The words for two identities and two values, computed the same way on both sides.
 
 use crate::crypto::hash::digest;
 use crate::router::ids::{Digest32, MemberId};
 
-/// How many words are compared, of 2,048 each.
+/// How many words are compared, each of 2,048.
 const WORDS: usize = 4;
 /// Bits of a word.
 const WORD_BITS: usize = 11;
 const LABEL: &[u8] = b"klatch verify 1\0";
 const COMMIT: &[u8] = b"klatch verify commit 1\0";
 
-/// A commitment to a value before it is told.
+/// A commitment to a value before it is revealed.
 pub(super) fn commit_to(value: &Digest32) -> Digest32 {
     Digest32(digest(&[COMMIT, &value.0]))
 }
 
-/// The words of two identities and two values, whichever side computes them.
+/// The words for two identities and two values, the same on either side.
 pub(super) fn words(
     mine: &MemberId,
     theirs: &MemberId,

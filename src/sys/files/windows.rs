@@ -1,4 +1,4 @@
-//! Files on Windows, with the standard library and safe crates only. What these cannot do is left
+//! Files on Windows, with only the standard library and safe crates. What these cannot do is left
 //! out, and the function's documentation says so.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
@@ -12,9 +12,9 @@ use winapi_util::file::information;
 
 use super::{Facts, FileId, FileKind, Owner, Positional};
 
-/// Also folders are opened (`FILE_FLAG_BACKUP_SEMANTICS`).
+/// Opens folders as well (`FILE_FLAG_BACKUP_SEMANTICS`).
 const FOLDERS_TOO: u32 = 0x0200_0000;
-/// Opens the very thing with this name (`FILE_FLAG_OPEN_REPARSE_POINT`).
+/// Opens the entry with this exact name (`FILE_FLAG_OPEN_REPARSE_POINT`).
 const AS_IT_IS: u32 = 0x0020_0000;
 
 pub(super) fn facts_of(file: &File) -> io::Result<Facts> {
@@ -39,7 +39,7 @@ pub(super) fn facts_of_name(path: &Path) -> io::Result<Facts> {
     facts_of(&look(path, FOLDERS_TOO | AS_IT_IS)?)
 }
 
-/// A handle that can be asked for facts only.
+/// A handle that can be used only to ask for facts.
 fn look(path: &Path, flags: u32) -> io::Result<File> {
     OpenOptions::new().access_mode(0).custom_flags(flags).open(path)
 }
@@ -104,7 +104,7 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match TempPath::try_from_path(from)?.persist_noclobber(to) {
         Ok(()) => Ok(()),
         Err(mut failed) => {
-            // It is no temporary file: dropping its path must not remove it.
+            // It is not a temporary file: dropping its path must not remove it.
             failed.path.disable_cleanup(true);
             Err(failed.error)
         }

@@ -96,7 +96,7 @@ impl FolderHandle {
     }
 }
 
-/// Why something was not opened: some systems say of a link that it leads round in a circle.
+/// Why something was not opened: some systems report a link as a loop.
 fn refused(errno: Errno) -> io::Error {
     if errno == Errno::LOOP { io::ErrorKind::InvalidFilename.into() } else { errno.into() }
 }

@@ -1,4 +1,4 @@
-//! Open folders on Windows, with the standard library only: by path, each time checked.
+//! Open folders on Windows, with only the standard library: by path, checked each time.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use crate::sys::files::{Facts, FileKind};
 
-/// Also folders are opened (`FILE_FLAG_BACKUP_SEMANTICS`).
+/// Opens folders as well (`FILE_FLAG_BACKUP_SEMANTICS`).
 const FOLDERS_TOO: u32 = 0x0200_0000;
-/// Opens the very thing with this name (`FILE_FLAG_OPEN_REPARSE_POINT`).
+/// Opens the entry with this exact name (`FILE_FLAG_OPEN_REPARSE_POINT`).
 const AS_IT_IS: u32 = 0x0020_0000;
 /// Others may read and write it, but neither rename nor remove it.
 const STAYS: u32 = 0x1 | 0x2;
@@ -26,7 +26,7 @@ impl FolderHandle {
         Self::opened(path.canonicalize()?)
     }
 
-    /// Opens a path whose last component is not followed.
+    /// Opens a path without following its last component.
     fn opened(path: PathBuf) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).share_mode(STAYS).custom_flags(FOLDERS_TOO | AS_IT_IS);
@@ -41,7 +41,7 @@ impl FolderHandle {
         Facts::of(&self.file)
     }
 
-    /// The path of something in it, if its own still leads to it.
+    /// The path of something in it, if the folder's own path still leads to it.
     fn path_of(&self, name: &OsStr) -> io::Result<PathBuf> {
         if Facts::of_name(&self.path)?.id != self.facts()?.id {
             return Err(io::ErrorKind::NotFound.into());

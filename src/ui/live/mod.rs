@@ -19,9 +19,9 @@ use crate::router::text::Untrusted;
 pub use moving::Moving;
 use noise::Noise;
 
-/// Own messages whose delivery is followed.
+/// Most own messages whose delivery is followed.
 const FOLLOWED_MAX: usize = 64;
-/// Columns of an own message that are repeated when its delivery is spoken of.
+/// Most columns of an own message that are repeated when its delivery is reported.
 const QUOTED_COLUMNS: usize = 30;
 
 /// Something for the screen.
@@ -31,9 +31,9 @@ pub enum Piece {
     Rows(String),
     /// Rows of an own message, which may change until something is shown below them.
     Tail(EntryId, String),
-    /// How the rows of that message read now, if they can still change.
+    /// How that message's rows read now, if they can still change.
     Remark(EntryId, String),
-    /// Somebody calls this person by name.
+    /// Somebody mentions this person by name.
     Bell,
 }
 
@@ -51,13 +51,13 @@ pub struct LiveView {
     noise: Noise,
 }
 
-/// An own message on its way.
+/// An own message under way.
 #[derive(Debug)]
 struct Followed {
     id: EntryId,
     rows: String,
     quote: String,
-    /// Somebody present did not hold it in time, and that was said.
+    /// It was reported that somebody present did not hold it in time.
     complained: bool,
     /// Nothing was shown below it.
     last: bool,
@@ -65,7 +65,7 @@ struct Followed {
 
 impl LiveView {
     /// A view that has shown nothing; `now_ms` tells which day it is, `bell` whether a mention
-    /// rings.
+    /// rings the bell.
     #[must_use]
     pub fn new(style: Style, bell: bool, now_ms: i64) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl LiveView {
         }
     }
 
-    /// The terminal is so wide now.
+    /// The terminal now has this many columns.
     pub fn resize(&mut self, columns: usize) {
         self.columns = columns;
         self.style.columns = Some(columns);
@@ -142,14 +142,13 @@ impl LiveView {
         pieces
     }
 
-    /// When [`LiveView::tick`] has something to say if nothing is heard, in milliseconds since
-    /// 1970.
+    /// When [`LiveView::tick`] has something to say if no notice comes, in milliseconds since 1970.
     #[must_use]
     pub fn due_ms(&self) -> Option<i64> {
         self.noise.due_ms()
     }
 
-    /// What changes with time alone.
+    /// What changes only because time passes.
     pub fn tick(&mut self, now_ms: i64) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for text in self.noise.summaries(now_ms) {
@@ -159,7 +158,7 @@ impl LiveView {
         pieces
     }
 
-    /// A line of klatch's own that is no notice, such as a command that was just given.
+    /// A line of klatch's own that is not a notice, such as a command that was just given.
     pub fn aside(&mut self, text: &str) -> Vec<Piece> {
         let mut pieces = Vec::new();
         self.rows(Some(self.style.paint(Paint::Dim, text)), &mut pieces);
@@ -169,7 +168,7 @@ impl LiveView {
     /// The transfers, a row each.
     #[must_use]
     pub fn block(&self) -> Vec<String> {
-        // The last column stays free: some terminals break the line when it is filled.
+        // The last column stays free, because some terminals break the line when it is filled.
         let rows = self.moving.rows(self.columns.saturating_sub(1)).into_iter();
         rows.map(|row| self.style.paint(Paint::Good, &row)).collect()
     }
@@ -181,7 +180,7 @@ impl LiveView {
         }
     }
 
-    /// Rows with one to be copied: the terminal breaks that one, so that it stays one line.
+    /// Rows with one to be copied, which the terminal itself breaks, so that it stays one line.
     fn copyable(&mut self, rows: Option<String>, pieces: &mut Vec<Piece>) {
         let rows = rows.map(|rows| {
             let row = |row: &str| match lines::is_copyable(row) {
@@ -298,7 +297,7 @@ impl LiveView {
     }
 }
 
-/// Where a name stands as a word of its own in a text, whatever its case.
+/// Where a name occurs in a text as a word of its own, ignoring case.
 fn find_name(text: &str, name: &str) -> Option<(usize, usize)> {
     if name.is_empty() {
         return None;

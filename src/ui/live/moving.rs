@@ -8,9 +8,9 @@ use crate::ui::lines::{counted, path_text, percent, size};
 use crate::ui::tables::time_left;
 use crate::ui::width::{fit, fit_middle, width};
 
-/// Rows that are shown; what else moves is counted.
+/// Most rows shown; further transfers are counted.
 const ROWS_MAX: usize = 4;
-/// Transfers that are followed: what moves, and as much again that is queued.
+/// Most transfers followed: running ones, and as many again that are queued.
 const FOLLOWED_MAX: usize = 1_024;
 /// Cells of a bar.
 const BAR_CELLS: u64 = 16;
@@ -28,8 +28,8 @@ enum MovingKey {
     Path(PathBuf),
 }
 
-/// One of them: a name, and what to say of it, the longest first. What comes after is said where
-/// that does not fit.
+/// A transfer: a name, and what to say of it, the longest form first. The others are used if that
+/// does not fit.
 #[derive(Debug)]
 struct MovingRow {
     name: String,
@@ -37,7 +37,7 @@ struct MovingRow {
 }
 
 impl MovingRow {
-    /// The name gives way first, down to half of the row, then what is said, then the rest of the
+    /// The name is shortened first, down to half of the row, then the text, then the rest of the
     /// name.
     fn within(&self, columns: usize) -> String {
         let name = fit_middle(&self.name, columns / 2);
@@ -53,7 +53,7 @@ impl MovingRow {
 }
 
 impl Moving {
-    /// Takes note of what moved.
+    /// Notes what moved.
     pub fn hear(&mut self, notice: &Notice) {
         match notice {
             Notice::DownloadQueued { file } if self.queued.len() < FOLLOWED_MAX => {
@@ -115,7 +115,7 @@ impl Moving {
                     self.put(key, MovingRow { name: format!("⇡ {name}"), says });
                 }
             }
-            // Transfers of a room that was left fail or are read no more.
+            // When a room is left, its transfers fail or are no longer read.
             Notice::Left { .. } => *self = Self::default(),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Comings and goings: a few are shown one by one, many as one sentence, and so are repeated
+//! Comings and goings: a few are shown one by one, but many in one sentence, and so are repeated
 //! visits.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -7,23 +7,23 @@ use crate::router::ids::MemberId;
 use crate::router::notice::Who;
 use crate::ui::lines::{listed, nick};
 
-/// Rows of comings and goings within [`WINDOW_MS`] that are told one by one.
+/// Most comings and goings within [`WINDOW_MS`] that are shown one by one.
 const ROWS_MAX: usize = 4;
 /// See above.
 const WINDOW_MS: i64 = 10_000;
-/// Notices held back are told after this time without comings and goings, or after the window.
+/// Notices held back are shown after this long without comings and goings, or after the window.
 const QUIET_MS: i64 = 1_500;
-/// Names that are remembered for one sentence; a member more is only counted.
+/// Most names remembered for one sentence; further members are only counted.
 const NAMES_MAX: usize = 64;
 
-/// A shorter stay is a visit, as the one-shots of scripts make.
+/// A shorter stay is a visit, such as a script's one-shot makes.
 const VISIT_MS: i64 = 30_000;
-/// A member that visited so lately is expected to do so again: it is told if it stays.
+/// A member that visited this recently is expected to do so again: it is shown only if it stays.
 const AGAIN_MS: i64 = 600_000;
 /// Visits within this time make one sentence.
 const VISITS_MS: i64 = 300_000;
 
-/// What was told and what is kept back.
+/// What was shown and what is held back.
 #[derive(Debug, Default)]
 pub(super) struct Noise {
     told_at: VecDeque<i64>,
@@ -32,11 +32,11 @@ pub(super) struct Noise {
     unnamed: usize,
     /// When the first and the last of them came.
     kept: Option<(i64, i64)>,
-    /// Members that came while this was watched and are here.
+    /// Members that came since this began watching, and are here.
     here: BTreeMap<MemberId, NoisyStay>,
-    /// Those whose last stay was a visit. By name: a one-shot has another id each time.
+    /// Those whose last stay was a visit. By name, because a one-shot has another id each time.
     visitors: BTreeMap<String, Visitor>,
-    /// When the first visit that is not told yet ended.
+    /// When the first visit that has not been shown ended.
     visits_since: Option<i64>,
 }
 
@@ -44,19 +44,19 @@ pub(super) struct Noise {
 struct NoisyStay {
     name: String,
     since_ms: i64,
-    /// It was not told.
+    /// Whether it was held back.
     kept: bool,
 }
 
 #[derive(Debug)]
 struct Visitor {
     left_ms: i64,
-    /// Visits that were not told.
+    /// Visits that were not shown.
     visits: usize,
 }
 
 impl Noise {
-    /// Whether this one is told by itself; otherwise it is kept for the summary.
+    /// Whether to show this one by itself; otherwise it is kept for the summary.
     pub(super) fn admit(&mut self, who: &Who, joined: bool, now_ms: i64) -> bool {
         let told = if joined { self.came(who, now_ms) } else { self.went(who, now_ms) };
         if !told {
@@ -108,7 +108,7 @@ impl Noise {
         !kept
     }
 
-    /// Another room: who is here is not known.
+    /// The room changes: it is not known who is in the new one.
     pub(super) fn leave(&mut self) {
         self.here.clear();
         self.visitors.clear();
@@ -128,7 +128,7 @@ impl Noise {
         Some(last.saturating_add(QUIET_MS).min(first.saturating_add(WINDOW_MS)))
     }
 
-    /// The sentences for what was kept back and is due.
+    /// The sentences for what was held back and is due.
     pub(super) fn summaries(&mut self, now_ms: i64) -> Vec<String> {
         let mut sentences = Vec::new();
         if self.crowd_due_ms().is_some_and(|due| due <= now_ms) {

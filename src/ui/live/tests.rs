@@ -58,7 +58,7 @@ fn an_own_message_says_who_holds_it() {
     assert_eq!(pieces, [Piece::Remark(id, "12:00 ana: hello ✓".into())]);
     assert_eq!(view.hear(&held(2, 2), NOON_MS), [], "it is known by now");
 
-    // With other rows below it, only what went wrong is worth a row.
+    // With other rows below it, only a problem is worth a row.
     view.hear(&said(1, "ana", "hello again", true), NOON_MS);
     view.hear(&said(2, "bob", "hi", false), NOON_MS);
     assert_eq!(rows(&view.hear(&held(1, 2), NOON_MS)), ["* 1 of 2 have this: hello again"]);
@@ -115,7 +115,7 @@ fn a_crowd_is_one_sentence() {
     assert_eq!(view.due_ms(), None);
 }
 
-/// A script that says something every minute, under another id each time.
+/// A script that says something every minute, each time with another id.
 #[test]
 fn who_comes_and_goes_again_and_again_is_told_in_one_sentence() {
     let mut view = ana();
@@ -140,12 +140,12 @@ fn who_comes_and_goes_again_and_again_is_told_in_one_sentence() {
     let due = view.due_ms().unwrap();
     assert_eq!(rows(view.tick(due)), ["* job (5 times) came and went"]);
     assert_eq!(view.due_ms(), None);
-    // One that stays is told, and so is its end.
+    // One that stays is shown, and so is its leaving.
     assert!(view.hear(&joins(20, "job"), at(7)).is_empty());
     let due = view.due_ms().unwrap();
     assert_eq!(rows(view.tick(due)), ["* job joined"]);
     assert_eq!(rows(view.hear(&leaves(20, "job"), at(9))), ["* job left"]);
-    // It is no visitor's any more.
+    // The name no longer counts as a visitor's.
     assert_eq!(rows(view.hear(&joins(21, "bob"), at(9))), ["* bob joined"]);
 }
 
@@ -230,11 +230,11 @@ fn t1_a_long_message_is_folded_and_says_where_the_rest_is() {
     let told = rows(&pieces).join("\n");
     assert_eq!(told.lines().count(), 21);
     assert!(told.ends_with("\n    … 3981 more lines: browser shows them"), "{told:?}");
-    // Whoever pastes a few lines is read at once.
+    // A few pasted lines are shown at once.
     let few = (1..=24).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
     let pieces = view.hear(&said(3, "bob", &few, false), NOON_MS);
     assert_eq!(rows(&pieces).join("\n").lines().count(), 24);
-    // A pipe is read by programs, and gets all of it.
+    // Programs read a pipe, and get all of it.
     let long = said(3, "bob", &"1\n".repeat(100), false);
     let piped = lines::to_lines(&long, &Style::plain()).unwrap_or_default();
     assert_eq!(piped.matches('\n').count(), 100);

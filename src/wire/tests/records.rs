@@ -1,4 +1,4 @@
-//! Records of membership, invitations, refusals: read back, and refused where they do not hold.
+//! Records of membership, invitations, refusals: read back, and refused if invalid.
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ use crate::router::signed::{
 
 type SharedRecord = std::sync::Arc<SignedRecord>;
 
-/// A refusal that shows who did it.
+/// A refusal that shows who removed the peer.
 pub(super) fn removed() -> Refusal {
     Refusal { record: Some(records().remove(0)), ..Refusal::of(Why::Removed) }
 }
@@ -49,7 +49,7 @@ pub(super) fn ticket(how: How) -> Ticket {
     }
 }
 
-/// Whom a record keeps: in every place, parents before children.
+/// Members that a record keeps: in every place, parents before children.
 pub(super) fn kept() -> Vec<Kept> {
     let kept = |number, below, pardons| Kept { member: MemberId([number; 32]), below, pardons };
     vec![
@@ -141,7 +141,7 @@ fn every_record_is_read_back_as_whoever_signed_it_has_it() {
     }
 }
 
-/// What a record says depends on no order: groups of kept members stand behind their parents.
+/// A record's meaning does not depend on order: groups of kept members come after their parents.
 #[test]
 fn whom_a_record_keeps_is_read_back_whatever_the_order() {
     let removal = |kept| {
@@ -165,7 +165,7 @@ fn whom_a_record_keeps_is_read_back_whatever_the_order() {
         }
         before.insert(kept.member);
     }
-    // The longest list fits; one more is no record.
+    // The longest list fits; one more makes the record invalid.
     let many = |count: usize| {
         let member = |n: usize| MemberId(digest(&[&n.to_be_bytes()]));
         let kept = |n| Kept { member: member(n), below: Below::Founder, pardons: ids(0..0) };
@@ -181,7 +181,7 @@ fn whom_a_record_keeps_is_read_back_whatever_the_order() {
     assert_eq!(read, Err(SignedError::Form));
 }
 
-/// The bytes of a record with one change, signed anew by alice.
+/// The bytes of a record with one change, signed again by alice.
 fn altered(record: &SignedRecord, alter: impl Fn(&mut serde_json::Value)) -> (Vec<u8>, [u8; 64]) {
     let mut body: serde_json::Value = serde_json::from_slice(&record.bytes).unwrap();
     alter(&mut body);
@@ -206,13 +206,13 @@ fn records_that_no_klatch_makes_are_refused_though_they_are_signed() {
     let kept = |list: serde_json::Value| set("kept", list);
     let nine = plain(&[9]);
     let wrong: Vec<(&SharedRecord, Alter, SignedError)> = vec![
-        // Sets of ids: half an id, out of order, twice the same, no base64, no text.
+        // Sets of ids: half an id, out of order, twice the same, not base64, not text.
         (&open, set("knows", json!("AAAA")), SignedError::Form),
         (&open, set("knows", json!(two)), SignedError::Form),
         (&open, set("pardons", json!(twice)), SignedError::Form),
         (&lock, set("over", json!("?")), SignedError::Form),
         (&lock, set("standing", json!(["04"])), SignedError::Form),
-        // What does not belong to its kind.
+        // Fields that do not belong to its kind.
         (&open, set("rank", json!(7)), SignedError::Form),
         (&open, set("standing", json!("01".repeat(32))), SignedError::Form),
         (&open, set("guest", json!("AAAA")), SignedError::Form),
@@ -221,7 +221,7 @@ fn records_that_no_klatch_makes_are_refused_though_they_are_signed() {
         (&open, set("kind", json!("poem")), SignedError::Unknown),
         (&lock, set("closed", json!(false)), SignedError::Form),
         (&steward, set("rank", json!(-1)), SignedError::Form),
-        // Kept members: twice, below nobody, below both, below one that comes later.
+        // Kept members: twice, below nobody, below both, below a later one.
         (&removal, kept(json!([{"members": nine}, {"members": nine}])), SignedError::Form),
         (&removal, kept(json!([{"members": nine, "below": "07".repeat(32)}])), SignedError::Form),
         (
@@ -231,7 +231,7 @@ fn records_that_no_klatch_makes_are_refused_though_they_are_signed() {
             SignedError::Form,
         ),
         (&removal, kept(json!([{"members": nine, "below": "09".repeat(32)}])), SignedError::Form),
-        // Somebody else's act, with alice's signature.
+        // Another's act, with alice's signature.
         (&removal, set("by", json!("02".repeat(32))), SignedError::Signature),
     ];
     for (number, (record, alter, error)) in wrong.into_iter().enumerate() {
@@ -239,7 +239,7 @@ fn records_that_no_klatch_makes_are_refused_though_they_are_signed() {
         let read = SignedRecord::verify(&ROOM, &bytes, &signature);
         assert_eq!(read, Err(error), "{number}: {}", String::from_utf8_lossy(&bytes));
     }
-    // The same ways of changing make records that hold, where they change nothing.
+    // The same ways of changing give valid records if they change nothing.
     let (bytes, signature) = altered(&removal, |_| {});
     assert!(SignedRecord::verify(&ROOM, &bytes, &signature).is_ok());
     let long = signed(Record::Lock(Lock {
@@ -255,8 +255,8 @@ fn records_that_no_klatch_makes_are_refused_though_they_are_signed() {
     assert_eq!(read, Err(SignedError::TooLarge));
 }
 
-/// N2: a ticket by invitation holds only with all of it: the invitation, its maker's signature, its
-/// key's over this guest, and the answerer's.
+/// N2: a ticket by invitation is valid only with all of it: the invitation, its maker's signature,
+/// its key's signature over this guest, and the answerer's.
 #[test]
 fn n2_a_ticket_by_invitation_holds_only_as_a_whole() {
     let bob = Identity::from_seed([2; 32]);
@@ -311,7 +311,7 @@ fn n2_a_ticket_by_invitation_holds_only_as_a_whole() {
     for (number, (alter, error)) in wrong.into_iter().enumerate() {
         assert_eq!(with(alter, &bob), Err(error), "{number}");
     }
-    // Whoever answers signs: the guest, the maker and others cannot in its place.
+    // The answerer signs: neither the guest, nor the maker, nor others can do so instead.
     for other in [alice(), secret().identity(), Identity::from_seed([3; 32])] {
         assert_eq!(with(&|_| {}, &other), Err(SignedError::Signature));
     }
@@ -336,7 +336,7 @@ fn n2_an_invitation_is_its_makers_and_its_rooms_and_goes_with_its_find_key() {
     assert_eq!(read, Err(WireError::Impossible("find key")));
 }
 
-/// H15: a refusal shows a record of this room, whose signature holds, or none.
+/// H15: a refusal shows a record of this room, with a valid signature, or none.
 #[test]
 fn h15_a_refusal_shows_no_record_that_does_not_hold() {
     let refusal = Message::Refuse(removed());
@@ -356,7 +356,7 @@ fn h15_a_refusal_shows_no_record_that_does_not_hold() {
     assert_eq!(read, Ok(Opening::Refuse(Refusal::of(Why::Removed))));
 }
 
-/// A later version's record among others is left out; what nobody signed ends the link.
+/// A later version's record among others is left out; an unsigned one ends the link.
 #[test]
 fn records_of_unknown_kinds_are_left_out() {
     let known = records().remove(0);

@@ -1,4 +1,4 @@
-/** A film that Chromium records itself, made as long on disk as a test needs. */
+/** A film that Chromium records itself, made as large on disk as a test needs. */
 
 import { truncate, writeFile } from "node:fs/promises";
 
@@ -23,7 +23,7 @@ export async function film(browser, file, size) {
     for (let frame = 0; frame < 50; frame += 1) {
       paint.fillStyle = `hsl(${frame * 7} 60% 50%)`;
       paint.fillRect(0, 0, 160, 90);
-      await new Promise((resolve) => setTimeout(resolve, 50)); // Recorders keep real time.
+      await new Promise((resolve) => setTimeout(resolve, 50)); // Recording happens in real time.
     }
     recorder.stop();
     await stopped;

@@ -1,4 +1,4 @@
-/** Real klatch processes, in folders of their own, heard through `--json`. */
+/** Real klatch processes, in folders of their own, read through `--json`. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -52,12 +52,12 @@ export class Klatch {
     try {
       this.events.push(JSON.parse(line));
     } catch {
-      // Lines for people, of a process that was started without --json.
+      // Lines for people, from a process started without --json.
     }
     for (const look of this.#waiting) look();
   }
 
-  /** Gives a line to its stdin. */
+  /** Writes a line to its stdin. */
   type(line) {
     this.process.stdin.write(`${line}\n`);
   }
@@ -78,14 +78,14 @@ export class Klatch {
     });
   }
 
-  /** The first event of all that fits: for what may have come before one began to wait. */
+  /** The first matching event of all, for what may have come before the wait began. */
   has(event, fits = () => true) {
     return this.#until(`${event} of ${this.name}`, () =>
       this.events.find((found) => found.event === event && fits(found)),
     );
   }
 
-  /** A line for people that contains the pattern; resolves with the match. */
+  /** A line for people that matches the pattern; resolves with the match. */
   line(pattern) {
     return this.#until(`${pattern} of ${this.name}`, () => {
       for (const line of this.#lines) {
@@ -115,18 +115,18 @@ export class Klatch {
     });
   }
 
-  /** The address of its page, good once. */
+  /** The address of its page, which works once. */
   async url() {
     return (await this.has("bridge")).url;
   }
 
-  /** The port where other peers reach it. */
+  /** The port on which other peers reach it. */
   async port() {
     const { addresses } = await this.has("listening");
     return Number(addresses.at(-1).split(":").at(-1));
   }
 
-  /** Ends it, kindly and then firmly. */
+  /** Ends it, by force if necessary. */
   async stop() {
     if (this.process.exitCode === null && this.process.signalCode === null) {
       this.process.kill("SIGCONT");
@@ -137,7 +137,7 @@ export class Klatch {
     }
   }
 
-  /** Resident memory that is its own, in bytes. */
+  /** Resident memory of its own, in bytes. */
   async memory() {
     return ownMemory(this.process.pid);
   }
@@ -152,7 +152,7 @@ export async function ownMemory(pid) {
   return Number(/RssAnon:\s+(\d+) kB/.exec(status)[1]) * 1024;
 }
 
-/** Everything that one test starts and leaves behind, put away at its end. */
+/** Everything that one test starts and leaves behind, removed at its end. */
 export class World {
   #klatches = [];
   #made = 0;

@@ -22,7 +22,7 @@ export function launch() {
   return chromium.launch(OPTIONS);
 }
 
-/** One tab, and the words for what a person does in it. */
+/** One tab, with methods named after what a person does in it. */
 export class Tab {
   /** @type {string[]} what must not happen on a page */
   troubles = [];
@@ -99,24 +99,24 @@ export class Tab {
     return this.log.getByRole("article").filter({ hasText: text });
   }
 
-  /** Chooses something of the menu `More`. */
+  /** Chooses an item of the menu `More`. */
   async more(name) {
     await this.button("More").click();
     await this.button(name, this.page.locator("#more-menu")).click();
   }
 
-  /** Waits until the page says that the room is open or closed. */
+  /** Waits until the page shows that the room is open or closed. */
   async isClosed(closed = true) {
     await this.page.getByText(closed ? "Closed room" : "Open room", { exact: true }).waitFor();
   }
 
-  /** Opens the room again, which is asked about. */
+  /** Opens the room again, and confirms it. */
   async unlock() {
     await this.more("Unlock room");
     await this.button("Unlock room", this.dialog("Unlock room")).click();
   }
 
-  /** Leaves the room or quits klatch where there is something to lose, which is asked about. */
+  /** Leaves the room or quits klatch when there is something to lose, and confirms it. */
   async end(name) {
     await this.more(name);
     await this.button(name, this.dialog(name)).click();
@@ -157,12 +157,12 @@ export class Tab {
     await this.message(text).first().waitFor();
   }
 
-  /** Waits until something that went wrong is told so. */
+  /** Waits until the page reports that something went wrong. */
   async says(text) {
     await this.page.getByRole("alert").filter({ hasText: text }).waitFor();
   }
 
-  /** Waits until a status says this. */
+  /** Waits until a status shows this. */
   async hears(status, text) {
     await this.status(status)
       .filter({ hasText: new RegExp(`^${text}$`) })
@@ -174,7 +174,7 @@ export class Tab {
     await this.hears("People", text);
   }
 
-  /** Gives files to the page as a drop does. */
+  /** Gives files to the page as a drop would. */
   async drop(files) {
     const transfer = await this.page.evaluateHandle((list) => {
       const data = new DataTransfer();
@@ -186,7 +186,7 @@ export class Tab {
     }
   }
 
-  /** What a page must never do, and how it must always lie in its window. */
+  /** What a page must never do, and how it must always fit its window. */
   async assertSound() {
     const wide = await this.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(wide <= 0, `the page is ${wide} px wider than its window`);

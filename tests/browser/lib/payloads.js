@@ -1,5 +1,5 @@
 /**
- * Texts that become code where a page is careless: each way in, dressed in each way past a filter.
+ * Texts that become code in a careless page: each way in, disguised in each way past a filter.
  */
 
 const RUN = "pwned=1";

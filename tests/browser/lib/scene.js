@@ -15,7 +15,7 @@ import { Tab, launch } from "./page.js";
  */
 
 /**
- * Declares tests that get a scene each; every page of it must have stayed sound.
+ * Declares tests that each get a scene; every page of it must have stayed sound.
  * @returns {(name: string, play: (scene: Scene) => Promise<void>) => void}
  */
 export function scenes() {
@@ -35,7 +35,7 @@ export function scenes() {
         if (klatch) await tab.goto(klatch);
         return tab;
       };
-      /** Ana, who is in a room of hers in a page, and `name`, who came to it in a terminal. */
+      /** Ana in a page, in a room of hers, and `name`, who joined it from a terminal. */
       const meet = async (name = "ben") => {
         const ana = await world.browser("ana");
         const page = await open(ana);
@@ -45,7 +45,7 @@ export function scenes() {
         await page.others(1);
         return { ana, page, ben };
       };
-      /** Ana in a page, in the room of ben, whom `args` are for; `again` starts hers anew. */
+      /** Ana in a page, in ben's room (`args` are for ben); `again` restarts hers. */
       const restarts = async (args) => {
         const folder = path.join(world.folder, "ana");
         const data = ["--data-dir", path.join(folder, "identity")];
@@ -71,7 +71,7 @@ export function scenes() {
     });
 }
 
-/** What the pages looked like when a test failed, where somebody asked for it. */
+/** What the pages looked like when a test failed, if somebody asked for pictures. */
 async function keepPictures(name, tabs) {
   const folder = process.env.KLATCH_PICTURES;
   if (!folder) return;

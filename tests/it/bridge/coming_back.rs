@@ -62,7 +62,7 @@ fn without_anything_kept_a_token_ends_with_its_run() {
 
 #[test]
 fn two_browser_peers_on_one_machine_need_no_options() {
-    // Of this machine's own ports only the page's may be taken by somebody else.
+    // Of this machine's real ports only the page's may be in use by another program.
     let home = tempfile::tempdir().unwrap();
     let start = |name: &str| {
         let options = Options::bare(name).args(["--ui", "browser", "--no-open"]);
@@ -118,6 +118,6 @@ fn the_terminal_opens_the_bridge_when_it_is_asked_to() {
     alice.done("browser");
     let page = Page::open(&printed(&mut alice));
     assert_eq!(page.snapshot["messages"][0]["text"], "said before");
-    // This is no browser mode: the end of stdin ends it, though nobody was ever here.
+    // This is not browser mode: the end of stdin ends it, though nobody else was ever here.
     assert_eq!(alice.end(), 1);
 }

@@ -1,4 +1,4 @@
-//! Files given in a page, and files of the room looked at in it.
+//! Files that a page sends, and files of the room viewed in it.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -13,7 +13,7 @@ use crate::common::{Folder, Peer, content, join, same};
 #[cfg(target_os = "linux")]
 use crate::hostile::{status_of, stop_for_a_while, wait_until};
 
-/// Headers of a `PUT` of the page itself.
+/// Headers of the page's own `PUT`.
 fn headers(page: &Page, length: usize) -> String {
     let (addr, token) = (page.addr, &page.token);
     format!(
@@ -34,7 +34,7 @@ fn share(page: &Page, name: &str, bytes: &[u8]) -> String {
     answer.json()["file"]["id"].as_str().unwrap().to_owned()
 }
 
-/// What lies in a folder, hidden or not.
+/// Everything in a folder, hidden or not.
 fn lying(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -70,7 +70,7 @@ fn a_file_given_in_the_page_is_offered_under_its_name_and_arrives_whole() {
     bob.done("wait file holiday (new).jpg");
     bob.done("download holiday (new).jpg");
     assert!(same(&bob.saved()[0], &bytes));
-    // Another file of that name stands beside it, as does the same once more.
+    // Another file of that name is stored beside it, and so is the same file sent again.
     let other = content(2, 1_000);
     let second = share(&page, "holiday%20%28new%29.jpg", &other);
     assert_eq!(page.expect(named(&second))["replaces"], json!(null));
@@ -78,7 +78,7 @@ fn a_file_given_in_the_page_is_offered_under_its_name_and_arrives_whole() {
     let third = page.expect(named(&second))["id"].clone();
     bob.refused("download holiday (new).jpg", "ambiguous_name");
     assert_eq!(lying(&dir).len(), 3);
-    // Each offer has its copy, and takes it along; what is offered still is still served.
+    // Each offer has its own copy, which goes with it; what is still offered is still served.
     page.done(json!({"command": "withdraw", "offer": third}));
     page.expect(json!({"event": "file_withdrawn", "id": third}));
     bob.done(&format!("download {second}"));
@@ -125,7 +125,7 @@ fn many_are_withdrawn_and_had_back_with_one_command_each() {
     let (mut alice, mut page, dir) = sharing(&folder);
     let mut bob = Peer::start("bob");
     join(&mut bob, &mut alice);
-    // As many as one drop of a page may be.
+    // As many as a page allows in one drop.
     let count = 300;
     let mut offers = Vec::new();
     for seed in 0..count {
@@ -172,7 +172,7 @@ fn an_upload_that_breaks_off_leaves_nothing() {
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(&[0; 500_000]).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
-    // Klatch answers nothing, closes, and has removed what came.
+    // Klatch answers nothing, closes, and has removed what it received.
     let mut rest = Vec::new();
     std::io::Read::read_to_end(&mut stream, &mut rest).unwrap();
     assert_eq!(rest, b"");
@@ -180,7 +180,7 @@ fn an_upload_that_breaks_off_leaves_nothing() {
     alice.quit();
 }
 
-/// As with Ctrl-Z and `fg`: what was under way goes on.
+/// As with Ctrl-Z and `fg`: what was under way continues.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_klatch_that_is_stopped_for_a_while_breaks_nothing_off() {
@@ -212,7 +212,7 @@ fn a_large_file_costs_no_memory() {
     const BYTES: usize = 200_000_000;
     let folder = Folder::new();
     let (mut alice, mut page, dir) = sharing(&folder);
-    // What a first file costs once and for all.
+    // The first file has costs that later ones do not have.
     share(&page, "small.bin", &content(5, 3_000_000));
     let before_kb = status_of(alice.program.pid(), "VmHWM:");
     let mut stream = connect(page.addr);
@@ -262,7 +262,7 @@ fn only_the_page_gives_files_and_only_what_fits() {
         assert_eq!((answer.status, &answer.json()["code"]), (507, &json!("disk_full")));
     }
     assert_eq!(lying(&dir), Vec::<PathBuf>::new());
-    // Nothing of all that counts against the program.
+    // None of that counts as a failure of the program.
     alice.quit();
 }
 
@@ -322,7 +322,7 @@ fn a_file_is_shown_while_it_arrives() {
     let offered = page.expect(json!({"event": "file_offered"}));
     let id = offered["id"].as_str().unwrap().to_owned();
     let path = page.media(&id);
-    // Nothing can come yet: whoever has it stands still.
+    // Nothing can arrive yet: the only host is stopped.
     bob.program.signal(Signal::STOP);
     let download = page.give(json!({"command": "download", "offer": id}));
     page.expect(json!({"event": "download_started"}));
@@ -344,13 +344,13 @@ fn a_file_is_shown_while_it_arrives() {
     bob.quit();
 }
 
-/// How many chunks an event says that are here.
+/// How many chunks are here, by this event.
 fn held(chunks: &Value) -> u64 {
     let bitmap = BASE64.decode(chunks["held"].as_str().unwrap().as_bytes()).unwrap();
     bitmap.iter().map(|byte| u64::from(byte.count_ones())).sum()
 }
 
-/// B9: what could act in a browser is text there, or is saved.
+/// B9: what could run in a browser is shown as text, or saved.
 #[test]
 fn b9_nothing_that_members_send_acts() {
     let folder = Folder::new();

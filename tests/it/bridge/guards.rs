@@ -1,4 +1,4 @@
-//! Those who are not the page: other origins, other names, and what is no HTTP or WebSocket.
+//! Clients that are not the page: other origins, other names, and what is not HTTP or WebSocket.
 //! B1, B2, B4, B5, B8; B9 is in `files`.
 
 use std::io::{Read, Write};
@@ -93,7 +93,7 @@ fn b2_no_other_host_gets_anything() {
     alice.quit();
 }
 
-/// A frame with this first byte, this length as told, and these bytes behind its mask.
+/// A frame with this first byte, this announced length, and these bytes after the mask.
 fn frame(first: u8, length: u64, bytes: &[u8]) -> Vec<u8> {
     let mut frame = vec![first, 0x80 | 127];
     frame.extend(length.to_be_bytes());
@@ -102,10 +102,10 @@ fn frame(first: u8, length: u64, bytes: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Waits until the other end has closed; what it says before that is of no interest.
+/// Waits until the other end has closed, and ignores what it says before.
 fn closes(stream: &mut TcpStream) {
     let mut buffer = [0; 4096];
-    // A connection may end with a reset as well.
+    // A reset ends the connection as well.
     while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
 }
 
@@ -128,7 +128,7 @@ fn b4_what_is_no_message_of_a_page_ends_the_connection() {
         closes(page.socket.get_mut());
         println!("{what}: closed");
     }
-    // A message that goes on and on, in small frames.
+    // A message that never ends, in small frames.
     let mut page = open();
     let stream = page.socket.get_mut();
     let piece = vec![b'x'; 64 * 1024];
@@ -145,7 +145,7 @@ fn b4_what_is_no_message_of_a_page_ends_the_connection() {
     while sent.is_ok() {
         sent = stream.write_all(&pings);
     }
-    // Nonsense within messages is only answered.
+    // Nonsense inside messages is only answered.
     let mut page = open();
     for text in ["", "{}", "[", "null", r#"{"line":1,"command":"format"}"#] {
         page.socket.send(Message::text(text)).unwrap();
@@ -166,7 +166,7 @@ fn b4_a_socket_without_a_key_is_closed_in_time() {
     let mut wordy = socket(address.addr);
     wordy.send(Message::text(json!({"hello": {"code": "x".repeat(5_000)}}).to_string())).unwrap();
     assert_eq!(next(&mut wordy), None);
-    // Neither gets anything else, however it spends its time.
+    // Neither gets any further, however it spends its time.
     let drip = dripping.get_mut();
     drip.write_all(&[0x81, 0xfe]).unwrap();
     assert_eq!(next(&mut silent), None);
@@ -176,19 +176,19 @@ fn b4_a_socket_without_a_key_is_closed_in_time() {
     alice.quit();
 }
 
-/// Pages that this program talks to.
+/// Pages that this program serves.
 #[cfg(target_os = "linux")]
 fn tabs(program: u32) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{program}/task")).unwrap();
     let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
-    // A thread may end while it is looked at.
+    // A thread may end while we look at it.
     names.filter(|name| name.as_ref().is_ok_and(|name| name == "tab\n")).count()
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn b5_a_tab_that_stops_reading_is_cut_and_begins_anew() {
-    /// Eight times what the buffers of both ends hold together.
+    /// Eight times what the buffers of both ends can hold.
     const MESSAGES: usize = 1_000;
     const LENGTH: usize = 8_000;
     let (mut alice, address) = browser("alice");
@@ -210,7 +210,7 @@ fn b5_a_tab_that_stops_reading_is_cut_and_begins_anew() {
     awake.expect(json!({"event": "message", "text": last}));
     alice.hears(&last);
     let mut bob = saying.join().unwrap();
-    // It cannot be told so: what would tell it waits behind what it does not read.
+    // It cannot be told: the notice would queue behind what it does not read.
     let only = "only the page that reads is left";
     wait_within(DEADLINE, only, || tabs(alice.program.pid()) == 1);
     let mut back = Page::again(address.addr, &asleep.token);
@@ -232,12 +232,12 @@ fn b5_a_tab_that_stops_reading_is_cut_and_begins_anew() {
 fn b8_slow_and_hasty_requests_are_answered_or_end() {
     let (mut alice, address) = browser("alice");
     let addr = address.addr;
-    // A head that comes byte by byte is given up; one that never begins as well.
+    // A head that comes byte by byte is given up, and so is one that never begins.
     let mut drip = connect(addr);
     let head = format!("GET / HTTP/1.1\r\nHost: {addr}\r\nX: ");
     drip.write_all(head.as_bytes()).unwrap();
     let silent = connect(addr);
-    // Requests one behind the other are answered in order.
+    // Pipelined requests are answered in order.
     let mut hasty = connect(addr);
     let one = format!("GET / HTTP/1.1\r\nHost: {addr}\r\n\r\n");
     let other = format!("GET /nothing HTTP/1.1\r\nHost: {addr}\r\n\r\n");
@@ -275,14 +275,14 @@ fn more_tabs_than_there_may_be_are_told_so() {
     assert_eq!(answer["code"], "too_many_tabs");
     let gone = tabs.pop().unwrap();
     drop(gone);
-    // Its place is free as soon as klatch has seen that it went.
+    // Its place is free as soon as klatch has noticed that it left.
     let again = || super::page::greeted(first.addr, json!({"token": first.token})).1;
     let event = std::iter::repeat_with(again).find(|answer| answer["event"] == "session");
     assert!(event.is_some());
     alice.quit();
 }
 
-/// R9: whatever else runs on this computer took all connections and starved the page.
+/// R9: some other program on this computer took all connections and starved the page.
 #[test]
 fn r9_connections_without_a_key_give_way_to_the_page() {
     let (mut alice, address) = browser("alice");

@@ -1,4 +1,4 @@
-//! The bridge of the real program: pages over real sockets, and those who attack it.
+//! The bridge of the real program: pages over real sockets, and attackers.
 
 mod coming_back;
 mod files;

@@ -58,7 +58,7 @@ pub(super) struct Page {
     line: u64,
 }
 
-/// An upgraded connection that said nothing yet.
+/// An upgraded connection on which nothing was said yet.
 pub(super) fn socket(addr: SocketAddr) -> WebSocket<TcpStream> {
     let mut request = format!("ws://{addr}/ws").into_client_request().unwrap();
     let origin = format!("http://{addr}").parse().unwrap();
@@ -68,7 +68,7 @@ pub(super) fn socket(addr: SocketAddr) -> WebSocket<TcpStream> {
 }
 
 pub(super) fn connect(addr: SocketAddr) -> TcpStream {
-    // However much the system would take for whoever does not read.
+    // However much the system would buffer for a reader that does not read.
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(256 * 1024).unwrap();
     socket.connect(&addr.into()).unwrap();
@@ -89,7 +89,7 @@ pub(super) fn greeted(addr: SocketAddr, hello: Value) -> (WebSocket<TcpStream>, 
 /// The next event; `None` when the connection ends, or nothing comes in time.
 pub(super) fn next(socket: &mut WebSocket<TcpStream>) -> Option<Value> {
     let deadline = Instant::now() + DEADLINE;
-    // Pings come for ever.
+    // Pings keep coming, so the socket's own timeout never strikes.
     while Instant::now() < deadline {
         match socket.read() {
             Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
@@ -130,14 +130,14 @@ impl Page {
         self.line
     }
 
-    /// Gives a command and waits until it ended well.
+    /// Gives a command and waits until it succeeds.
     pub(super) fn done(&mut self, command: Value) {
         let line = self.give(command.clone());
         let ended = self.ended(line);
         assert_eq!(ended["event"], "command_done", "{command}: {ended}");
     }
 
-    /// Gives a command and waits until it failed with this code.
+    /// Gives a command and waits until it fails with this code.
     pub(super) fn refused(&mut self, command: Value, code: &str) {
         let line = self.give(command.clone());
         let ended = self.ended(line);
@@ -150,7 +150,7 @@ impl Page {
         })
     }
 
-    /// Waits for an event, heard before or not, that has at least these fields and that no other
+    /// Waits for an event, heard before or not, that has at least these fields and that no earlier
     /// expectation took.
     pub(super) fn expect(&mut self, pattern: Value) -> Value {
         self.expect_that(&pattern.to_string(), |event| fits(event, &pattern))
@@ -177,7 +177,7 @@ impl Page {
         panic!("no {what}; what came last:\n{}", last.join("\n"))
     }
 
-    /// The path of a file for this page.
+    /// The path under which this page gets a file.
     pub(super) fn media(&mut self, offer: &str) -> String {
         self.done(json!({"command": "media", "offer": offer}));
         let media = self.expect(json!({"event": "media", "line": self.line}));
@@ -218,7 +218,7 @@ impl Answer {
     }
 }
 
-/// Sends a request of this method and target with the headers of the page itself.
+/// Sends a request with this method and target, and the page's own headers.
 pub(super) fn request(addr: SocketAddr, line: &str, headers: &str) -> Answer {
     let head = format!("{line} HTTP/1.1\r\nHost: {addr}\r\n{headers}\r\n");
     raw(addr, head.as_bytes())
@@ -228,14 +228,13 @@ pub(super) fn get(addr: SocketAddr, path: &str, headers: &str) -> Answer {
     request(addr, &format!("GET {path}"), headers)
 }
 
-/// Sends bytes and hears one answer.
+/// Sends bytes and reads one answer.
 pub(super) fn raw(addr: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = connect(addr);
     stream.write_all(bytes).unwrap();
     answer(&mut stream)
 }
 
-/// Reads one answer.
 pub(super) fn answer(stream: &mut TcpStream) -> Answer {
     let mut head = Vec::new();
     let mut byte = [0];

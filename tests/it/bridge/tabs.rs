@@ -74,7 +74,7 @@ fn a_page_locks_its_room_and_another_enters_with_the_password() {
     });
     assert_eq!(snapshot["room"]["locked"], true);
     assert_eq!(snapshot["room"]["id"], first.snapshot["room"]["id"]);
-    // Each leaves what it was in, and begins anew.
+    // Each leaves the room that it was in, and starts a new one.
     second.done(json!({"command": "leave"}));
     let fresh = second.expect_that("a snapshot of a room of its own", |event| {
         event["event"] == "snapshot" && event["room"]["settled"] == false
@@ -83,7 +83,7 @@ fn a_page_locks_its_room_and_another_enters_with_the_password() {
     assert_eq!(fresh["messages"], json!([]));
     assert_eq!(fresh["members"].as_array().unwrap().len(), 1);
     first.done(json!({"command": "unlock"}));
-    // What failed in a page was told there: the program itself ends well.
+    // The failed command was reported in its page: the program itself ends well.
     alice.quit();
     bob.quit();
 }

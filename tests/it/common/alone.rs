@@ -5,14 +5,14 @@ use std::process::Command;
 /// Tells a test that it was started by [`alone`].
 const ALONE: &str = "KLATCH_TEST_ALONE";
 
-/// Whether this process is one that [`alone`] started: whoever runs all ignored tests by hand must
-/// not have the computer's own network changed.
+/// Whether [`alone`] started this process: running all ignored tests by hand must not change the
+/// computer's own network.
 pub(crate) fn is_alone() -> bool {
     std::env::var_os(ALONE).is_some()
 }
 
-/// Runs an ignored test of this binary by its path, in a process of its own with `wrapper` before
-/// it, and passes on how it went.
+/// Runs an ignored test of this binary by its path, in a process of its own behind `wrapper`, and
+/// passes on its result.
 pub(crate) fn alone(test: &str, wrapper: &[&str]) {
     let this = std::env::current_exe().unwrap();
     let mut words = wrapper.iter().map(Into::into).chain([this.into_os_string()]);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// Bytes that no other seed gives and that do not repeat.
+/// Bytes that differ for every seed and do not repeat.
 pub(crate) fn content(seed: u64, bytes: usize) -> Vec<u8> {
     // SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators").
     let mut state = seed;
@@ -19,7 +19,7 @@ pub(crate) fn content(seed: u64, bytes: usize) -> Vec<u8> {
     words.flat_map(u64::to_le_bytes).take(bytes).collect()
 }
 
-/// A folder of files to send.
+/// A folder for files to send.
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
@@ -40,12 +40,12 @@ impl Folder {
     }
 }
 
-/// Whether a file holds exactly this; a difference of megabytes is not worth printing.
+/// Whether a file holds exactly this, for `assert!`: nobody wants megabytes of difference printed.
 pub(crate) fn same(path: &Path, content: &[u8]) -> bool {
     fs::read(path).is_ok_and(|read| read == content)
 }
 
-/// Whether these tests run as root, for whom no permission is denied.
+/// Whether these tests run as root, which no permission stops.
 pub(crate) fn root() -> bool {
     rustix::process::geteuid().is_root()
 }

@@ -1,4 +1,4 @@
-//! How the tests start programs and hear them.
+//! How the tests start programs and read their output.
 
 mod alone;
 mod content;

@@ -1,4 +1,4 @@
-//! A `klatch` that speaks JSON: what the test expects of it, event by event.
+//! A `klatch` that speaks JSON, and what the test expects of it, event by event.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +18,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// A peer in the terminal, on a free port of this computer, that keeps nothing.
+    /// A peer in the terminal, on a free port of this computer, that stores nothing.
     pub(crate) fn new(name: &str) -> Self {
         Self::bare(name).args(["--ui", "terminal", "--ephemeral", "--listen", "127.0.0.1:0"])
     }
@@ -27,13 +27,13 @@ impl Options {
     pub(crate) fn bare(name: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut command = Program::command();
-        // Without another order downloads go to the current directory.
+        // By default downloads go to the current directory.
         command.args(["--json", "--name", name]).current_dir(home.path());
         command.env("HOME", home.path()).env("XDG_DATA_HOME", home.path().join("data"));
         Self { name: name.to_owned(), command, home }
     }
 
-    /// The same where somebody was before.
+    /// The same, in the folder of an earlier peer.
     pub(crate) fn at_home(mut self, home: TempDir) -> Self {
         self.command.current_dir(home.path());
         self.command.env("HOME", home.path()).env("XDG_DATA_HOME", home.path().join("data"));
@@ -41,7 +41,7 @@ impl Options {
         self
     }
 
-    /// A one-shot of the same person at the same computer, in a folder of its own.
+    /// A one-shot run by the same person on the same computer, in a folder of its own.
     pub(crate) fn beside(peer: &Peer) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut command = Program::command();
@@ -55,7 +55,7 @@ impl Options {
         self
     }
 
-    /// An option and its value, which may be no text.
+    /// An option and its value, which need not be valid text.
     pub(crate) fn arg(mut self, option: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.arg(option).arg(value);
         self
@@ -66,9 +66,9 @@ impl Options {
         self
     }
 
-    /// Starts it with what stands before it, such as `ip netns exec …`.
+    /// Starts it behind a wrapper such as `ip netns exec …`.
     pub(crate) fn within(mut self, wrapper: &[&str]) -> Self {
-        // What the wrapper says of hangups holds for the program.
+        // The wrapper's handling of hangups is passed on to the program.
         let words = [with_hangups(), wrapper].concat();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).current_dir(self.home.path());
@@ -125,7 +125,7 @@ impl Peer {
         Options::new(name).start()
     }
 
-    /// Kills it at once; what it has on disk stays.
+    /// Kills it at once, and keeps what it has on disk.
     pub(crate) fn killed(mut self) -> TempDir {
         self.program.signal(rustix::process::Signal::KILL);
         self.ended();
@@ -149,21 +149,21 @@ impl Peer {
         paths
     }
 
-    /// Types a line and does not wait; returns its number.
+    /// Types a line without waiting; returns its number.
     pub(crate) fn say(&mut self, line: &str) -> u64 {
         self.program.type_line(line);
         self.lines_typed += 1;
         self.lines_typed
     }
 
-    /// The same with bytes, line feed included, that are perhaps no text.
+    /// The same with bytes, line feed included, that may not be valid text.
     pub(crate) fn say_bytes(&mut self, bytes: &[u8]) -> u64 {
         self.program.type_bytes(bytes);
         self.lines_typed += 1;
         self.lines_typed
     }
 
-    /// Gives a command and waits until it has ended well.
+    /// Gives a command and waits until it succeeds.
     pub(crate) fn done(&mut self, line: &str) {
         let number = self.say(line);
         self.ended_well(number);
@@ -175,7 +175,7 @@ impl Peer {
         }
     }
 
-    /// Gives a command and waits until it has failed with this code; returns the error's text.
+    /// Gives a command and waits until it fails with this code; returns the error's text.
     pub(crate) fn refused(&mut self, line: &str, code: &str) -> String {
         let number = self.say(line);
         self.failed(number, code)
@@ -196,8 +196,8 @@ impl Peer {
         if is_error(&event) { Err(event) } else { Ok(()) }
     }
 
-    /// Waits for an event, printed before or not, that has at least these fields and that no other
-    /// expectation took.
+    /// Waits for an event, printed before or not, that has at least these fields and that no
+    /// earlier expectation took.
     pub(crate) fn expect(&mut self, pattern: Value) -> Value {
         self.expect_that(&pattern.to_string(), |event| matches(event, &pattern))
     }
@@ -227,7 +227,7 @@ impl Peer {
         Some(event)
     }
 
-    /// A message of somebody (or of its own) with this text.
+    /// A message with this text, from anybody, itself included.
     pub(crate) fn hears(&mut self, text: &str) -> Value {
         self.expect(json!({"event": "message", "text": text}))
     }
@@ -238,19 +238,19 @@ impl Peer {
         events.filter(|event| matches(event, &pattern)).collect()
     }
 
-    /// The place of an event among all of them.
+    /// The position of an event among all of them.
     pub(crate) fn place(&self, pattern: Value) -> usize {
         let place = self.events.iter().position(|(event, _)| matches(event, &pattern));
         place.unwrap_or_else(|| panic!("{}: no {pattern}", self.program.name))
     }
 
-    /// Ends stdin, hears everything until the end, and gives the exit code.
+    /// Ends stdin, reads everything until the end, and returns the exit code.
     pub(crate) fn end(&mut self) -> i32 {
         self.program.close_stdin();
         self.ended()
     }
 
-    /// Hears everything until the end, which something else brings about; gives the exit code.
+    /// Reads everything until the program ends, which something else causes; returns the exit code.
     pub(crate) fn ended(&mut self) -> i32 {
         let deadline = Instant::now() + DEADLINE;
         while self.pull("end", deadline).is_some() {}
@@ -263,7 +263,7 @@ impl Peer {
         code
     }
 
-    /// `quit`, with everything well.
+    /// Quits, and checks that all went well.
     pub(crate) fn quit(&mut self) {
         self.quit_with(0);
     }
@@ -288,7 +288,7 @@ fn matches(value: &Value, pattern: &Value) -> bool {
     }
 }
 
-/// `newcomer` connects to `member`, and both know it.
+/// `newcomer` connects to `member`, and both have seen it.
 pub(crate) fn join(newcomer: &mut Peer, member: &mut Peer) {
     newcomer.done(&format!("connect {}", member.address));
     let id = member.id.clone();

@@ -56,7 +56,7 @@ impl Person {
         let (send, output) = channel();
         std::thread::spawn(move || {
             let mut bytes = [0; 65_536];
-            // A terminal that nobody holds open any more is at its end, or says EIO.
+            // When nobody holds a terminal open any more, reading it gives the end or EIO.
             while let Ok(length) = reader.read(&mut bytes) {
                 if length == 0 || send.send(bytes[..length].to_vec()).is_err() {
                     return;
@@ -78,10 +78,10 @@ impl Person {
         self.keys.write_all(keys.as_bytes()).expect("the terminal takes keys");
     }
 
-    /// Empties the line being typed. What is typed in one go with Ctrl-C would be lost with it, as
+    /// Clears the line being typed. Anything typed in one go with Ctrl-C would be lost with it, as
     /// on any terminal.
     pub(crate) fn clears(&mut self) {
-        // A line that is drawn anew looks empty for a moment: what counts is that another begins.
+        // A line that is redrawn looks empty for a moment: what counts is that another begins.
         let begun = self.lines_begun();
         let deadline = Instant::now() + DEADLINE;
         self.types(CTRL_C);
@@ -93,7 +93,7 @@ impl Person {
         }
     }
 
-    /// Answers a question with what is not to be seen, and waits until the answer is taken.
+    /// Answers a question without echo, and waits until the answer is taken.
     pub(crate) fn answers_unseen(&mut self, text: &str) {
         let column = |person: &Self| usize::from(person.screen.screen().cursor_position().1);
         let typed = column(self) + text.len();
@@ -115,7 +115,7 @@ impl Person {
         }
     }
 
-    /// Lines that the program began to edit: it asks for pastes in brackets then.
+    /// How many lines the program began to edit: each time it asks for bracketed paste.
     fn lines_begun(&self) -> usize {
         let asks = b"\x1b[?2004h";
         self.raw.windows(asks.len()).filter(|part| part == asks).count()
@@ -131,7 +131,7 @@ impl Person {
         self.until(text, |screen| screen.contains(text))
     }
 
-    /// Waits until the screen looks as wanted.
+    /// Waits until the screen satisfies `wanted`.
     pub(crate) fn until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -145,10 +145,10 @@ impl Person {
         }
     }
 
-    /// Waits until everything ever written has this.
+    /// Waits until the terminal's output, from its beginning, contains this.
     pub(crate) fn has_written(&mut self, text: &str) {
         let deadline = Instant::now() + DEADLINE;
-        // What came before was looked at already, but for what may be half a match.
+        // What came before was searched already, except for a possible half match at its end.
         let mut from = 0;
         loop {
             let found = self.raw[from..].windows(text.len()).any(|part| part == text.as_bytes());
@@ -160,7 +160,7 @@ impl Person {
         }
     }
 
-    /// Takes in what was written; false when there will be no more, or not in time.
+    /// Takes in what was written; false when no more will come, or not in time.
     fn pump(&mut self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.output.recv_timeout(left) {
@@ -194,7 +194,7 @@ impl Person {
         modes.local_modes.contains(local) && modes.input_modes.contains(InputModes::ICRNL)
     }
 
-    /// The terminal, as another program on it has it.
+    /// The terminal, as another program on it would open it.
     pub(crate) fn tty(&self) -> std::fs::File {
         let path = self.master.tty_name().expect("the terminal has a name");
         std::fs::File::open(path).expect("the terminal is there")
@@ -204,7 +204,7 @@ impl Person {
         self.child.process_id().expect("it runs")
     }
 
-    /// Waits until the program has ended; gives its exit code.
+    /// Waits until the program has ended; returns its exit code.
     pub(crate) fn ends(&mut self) -> u32 {
         let deadline = Instant::now() + DEADLINE;
         let status = loop {

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// No test waits longer for anything that it expects.
+/// No test waits longer than this for anything that it expects.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A test that fails shows so many lines of output at most, of whichever programs.
+/// How many lines a failing test shows at most, of all its programs together.
 const SHOWN_LINES: usize = 90;
-/// Of one program so many, the last ones, and so many characters of each.
+/// How many of each program's last lines are shown, and how many characters of each line.
 const LAST_LINES: usize = 40;
 const LINE_CHARS: usize = 500;
 
@@ -23,7 +23,7 @@ thread_local! {
     static STILL_SHOWN: Cell<usize> = const { Cell::new(SHOWN_LINES) };
 }
 
-/// Shows the end of what a program said, as far as this test has not shown too much already.
+/// Shows the last lines of a program, unless this test has shown too much already.
 pub(crate) fn show_last(title: &str, lines: &[&str]) {
     let left = STILL_SHOWN.get();
     let most = left.saturating_sub(1).min(LAST_LINES);
@@ -37,7 +37,7 @@ pub(crate) fn show_last(title: &str, lines: &[&str]) {
     }
 }
 
-/// A running `klatch`; killed when dropped, and the end of its output shown if the test failed.
+/// A running `klatch`; dropping kills it, and shows the end of its output if the test failed.
 pub(crate) struct Program {
     /// Shown in failures.
     pub(crate) name: String,
@@ -52,8 +52,8 @@ pub(crate) struct Program {
     ended: Option<ExitStatus>,
 }
 
-/// What stands before a program so that no hangups are ignored because whoever started the tests
-/// ignores them, as under `nohup`; only Linux tells.
+/// A wrapper that makes hangups count even where the tests were started with them ignored, as under
+/// `nohup`; only Linux shows whether they are.
 pub(crate) fn with_hangups() -> &'static [&'static str] {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -65,8 +65,8 @@ pub(crate) fn with_hangups() -> &'static [&'static str] {
 }
 
 impl Program {
-    /// The program with nothing of this machine's environment that it looks at: no variables, and
-    /// no hangups that are ignored because whoever started the tests ignores them.
+    /// The program without anything of this machine's environment that it looks at: no variables,
+    /// and no hangups ignored because they are for the tests.
     pub(crate) fn command() -> Command {
         let words = [with_hangups(), &[env!("CARGO_BIN_EXE_klatch")]].concat();
         let mut command = Command::new(words[0]);
@@ -142,7 +142,7 @@ impl Program {
         self.lines.last().map(String::as_str)
     }
 
-    /// Waits for a line of stdout that contains `part`, said before or not, and returns it.
+    /// Waits for a line of stdout that contains `part`, printed before or not, and returns it.
     pub(crate) fn expect_line(&mut self, part: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         if let Some(line) = self.lines.iter().find(|line| line.contains(part)) {
@@ -166,7 +166,7 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
     }
 
-    /// Closes stdin, hears the rest of stdout and stderr, and gives the exit code.
+    /// Closes stdin, reads the rest of stdout and stderr, and returns the exit code.
     pub(crate) fn end(&mut self) -> i32 {
         self.close_stdin();
         let deadline = Instant::now() + DEADLINE;
@@ -205,7 +205,7 @@ impl Drop for Program {
 
 #[test]
 fn a_failing_test_shows_its_last_lines_and_no_flood() {
-    // On a thread of its own: what other tests may show is not touched.
+    // On a thread of its own, so that what other tests may show is not used up.
     let flooded = std::thread::spawn(|| {
         let flood: Vec<_> = std::iter::repeat_n("a line", 150_000).collect();
         for _ in 0..6 {

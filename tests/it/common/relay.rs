@@ -1,4 +1,4 @@
-//! The relay of all tests and benchmarks: a way to a peer on which something becomes of the bytes.
+//! The relay of all tests and benchmarks: it stands before a peer, and may alter bytes that pass.
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use socket2::{Domain, Socket, Type};
 
 /// Listens on a free port and passes every connection on to `target`, which sees it come from
-/// `source` (if specified, an address of 127.0.0.0/8). `carry` takes the bytes of one direction
-/// from the one end to the other, on a thread of its own; it is told the number of the connection
-/// and the side that the bytes come from (0 whoever connects, 1 `target`). The relay goes on until
-/// the program ends.
+/// `source` (if specified, an address of 127.0.0.0/8). `carry` moves the bytes of one direction
+/// from one end to the other, on a thread of its own; it is told the number of the connection and
+/// the side that the bytes come from (0 for the dialer, 1 for `target`). The relay runs until the
+/// program ends.
 pub(crate) fn relay(
     source: Ipv4Addr,
     target: SocketAddr,
@@ -28,7 +28,7 @@ pub(crate) fn relay(
                 let (ends, carry) = (Arc::clone(&ends), Arc::clone(&carry));
                 std::thread::spawn(move || {
                     let (from, into) = (&ends[side], &ends[1 - side]);
-                    // One that is gone needs neither haste nor a farewell.
+                    // A socket that is closed already needs neither option nor shutdown.
                     let _ = into.set_nodelay(true);
                     carry((number, side), from, into);
                     let _ = into.shutdown(Shutdown::Write);

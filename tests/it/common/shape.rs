@@ -14,7 +14,7 @@ const PERSON: &[&str] = &["id", "name"];
 const FILE: &[&str] = &["id", "name", "size"];
 const FOLDER: &[&str] = &["files", "bytes"];
 
-/// Each event, its fields, and the fields that say something only when they are there.
+/// Each event, its fields, and the fields that are absent when they have nothing to say.
 const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ("started", &["version", "schema", "id", "name", "temporary", "locked"], &[]),
     ("listening", &["addresses"], &[]),
@@ -68,8 +68,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     EVENTS.iter().map(|(name, ..)| *name)
 }
 
-/// Asserts that a line is one event of the table, with its fields in their order, each of its
-/// kind.
+/// Asserts that a line is one event of the table, with its fields in order and of the right kind.
 pub(crate) fn check(line: &str) {
     let shown = line.chars().find(|c| c.is_control());
     assert!(shown.is_none(), "a control character in {line}");
@@ -99,7 +98,7 @@ pub(crate) fn published() -> Schema {
     Schema::strict(klatch::ui::notice::schema().to_value())
 }
 
-/// Whether the value of a field is of the kind that its name promises.
+/// Whether a field's value is of the kind that its name promises.
 fn fits(event: &str, name: &str, value: &Tree) -> bool {
     match name {
         "id" | "room" => value.text().is_some_and(is_id),
@@ -167,7 +166,7 @@ impl Tree {
     /// Whether it is an object with these fields and no others, in this order.
     fn has(&self, names: &[&str]) -> bool {
         let Tree::Object(fields) = self else { return false };
-        // Members are marked only where that says something.
+        // `verified` is there only where it says something.
         let mark = |name: &&String| name.as_str() == "verified" && names.contains(&"name");
         let said = fields.iter().map(|(name, _)| name).filter(|name| !mark(name));
         said.eq(names)

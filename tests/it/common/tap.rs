@@ -1,7 +1,7 @@
-//! A way to a peer on which files move only as far as the test lets them.
+//! A relay to a peer through which files move only as far as the test lets them.
 //!
-//! Links pass freely; lanes pass as many bytes towards the dialer as were allowed, and
-//! then stand still. So a test can stop a transfer in its very middle, on any machine.
+//! Links pass freely; lanes pass as many bytes towards the dialer as the test allows, and then
+//! stop. So a test can stop a transfer in the middle, on any machine.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use super::DEADLINE;
 
-/// Magic, major version, role: what a dialer sends in clear, and its answer.
+/// Magic, major version and role: what a dialer sends in clear, and as many bytes in answer.
 const CLEAR_BYTES: usize = 8;
 /// The role byte of a session; all others are lanes.
 const SESSION: u8 = 1;
-/// A handshake takes less, and a chunk more.
+/// More than a handshake takes, and less than a chunk.
 const FREE_BYTES: u64 = 4 * 1024;
 
 #[derive(Debug, Default)]
 struct State {
     target: String,
     allowed_bytes: u64,
-    /// Lanes that have nothing left to pass.
+    /// Lanes that have used up what they may pass.
     standing: usize,
 }
 
@@ -48,12 +48,12 @@ impl Tap {
         (tap, addr)
     }
 
-    /// Connections to come lead to another peer.
+    /// From now on connections lead to another peer.
     pub(crate) fn lead_to(&self, target: &str) {
         target.clone_into(&mut self.lock().target);
     }
 
-    /// Lets so many more bytes through.
+    /// Lets this many more bytes through.
     pub(crate) fn allow(&self, bytes: u64) {
         let mut state = self.lock();
         state.allowed_bytes = state.allowed_bytes.saturating_add(bytes);
@@ -71,7 +71,7 @@ impl Tap {
         });
     }
 
-    /// Waits until all that was allowed has passed and a lane stands still.
+    /// Waits until all that was allowed has passed and a lane has stopped.
     pub(crate) fn stands(&self) {
         let state = self.lock();
         let moving = |state: &mut State| state.allowed_bytes > 0 || state.standing == 0;
@@ -93,7 +93,7 @@ impl Tap {
             let is_lane = clear[CLEAR_BYTES - 1] != SESSION;
             let (mut from, mut to) = (dialer.try_clone().unwrap(), target.try_clone().unwrap());
             std::thread::spawn(move || {
-                // A connection that breaks is passed on as one that ends.
+                // A connection that breaks is passed on as if it had ended.
                 let _ = io::copy(&mut from, &mut to);
                 let _ = to.shutdown(Shutdown::Write);
             });
@@ -130,7 +130,7 @@ impl Tap {
         }
     }
 
-    /// Waits until a byte may pass; says how many may, of so many.
+    /// Waits until a byte may pass; returns how many of `wanted` may.
     fn take(&self, wanted: usize) -> usize {
         let mut state = self.lock();
         while state.allowed_bytes == 0 {

@@ -1,5 +1,5 @@
 //! H14 and H15: Eve at the door with another's run id, with handshakes that hang, and as a host
-//! whose refusals want klatch to say something in its own voice.
+//! whose refusals try to make klatch say something in its own voice.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use serde_json::json;
 use super::eve::{Eve, NOWHERE, Wire};
 use super::host::{Host, password};
 
-/// The run of whoever listens there.
+/// The run id of the listening host.
 fn run_of(host: &Host) -> RunId {
     let eve = Eve::new();
     eve.dial(host.addr(), Role::Session).greet(eve.hello(), &NOWHERE).run
 }
 
-/// Eve under this run: behind Hello, behind her name, and let in but for the last word.
+/// Eve under this run id, hanging once after each step of the handshake.
 fn hang(run: RunId, host: &Host) -> Vec<Wire> {
     let mut hanging = Vec::new();
     for steps in 0..4 {
@@ -56,7 +56,7 @@ fn patient() -> Limits {
 fn h14_anothers_run_in_a_hello_delays_nobody() {
     let (mut alice, mut bob) = (Host::with("alice", patient()), Host::with("bob", patient()));
     let runs = [run_of(&alice), run_of(&bob)];
-    // At both ends, in the name of the other and in the victim's own.
+    // At both ends, with the other's run id and with the victim's own.
     let mut hanging = Vec::new();
     for host in [&alice, &bob] {
         for run in runs {
@@ -66,7 +66,7 @@ fn h14_anothers_run_in_a_hello_delays_nobody() {
     assert_eq!(bob.connect(alice.addr()), Ok(()));
     alice.say("here you are");
     bob.hears_text("here you are");
-    // While they are linked: a newcomer comes in, and they stay.
+    // While they are linked, a newcomer comes in, and they stay linked.
     for host in [&alice, &bob] {
         for run in runs {
             hanging.extend(hang(run, host));
@@ -81,7 +81,7 @@ fn h14_anothers_run_in_a_hello_delays_nobody() {
     drop(hanging);
 }
 
-/// Somebody of whose run eve says that she is: told apart by the identity, not by what Hello says.
+/// Somebody whose run id eve uses: the two are told apart by identity, not by what Hello says.
 #[test]
 fn h14_a_guest_with_anothers_run_is_a_guest() {
     let (mut alice, mut bob) = Host::pair();
@@ -90,7 +90,7 @@ fn h14_a_guest_with_anothers_run_is_a_guest() {
     session.settle();
     alice.say("to both");
     bob.hears_text("to both");
-    // And with alice's own she is taken for alice, and sent away.
+    // With alice's own run id she is taken for alice, and sent away.
     let mut wire = Eve::new().dial(alice.addr(), Role::Session);
     wire.greet(Hello { run: run_of(&alice), ..Eve::new().hello() }, &NOWHERE);
     assert_eq!(wire.ended(), Some(Why::SelfConnect));
@@ -108,7 +108,7 @@ fn h14_hanging_handshakes_keep_a_fresh_node_from_nothing() {
     drop(hanging);
 }
 
-/// Eve listens, and refuses whoever connects.
+/// Eve listens, and refuses each connection.
 fn refusing(bob: &mut Host, refuse: impl FnOnce(Wire) + Send) -> Failure {
     let ear = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let line = bob.connecting(ear.local_addr().unwrap(), LockWish::Unknown);
@@ -129,7 +129,7 @@ fn h15_no_refusal_makes_klatch_repeat_an_address_or_a_lie() {
     let words = Why::ALL.iter().map(|(_, word)| *word).chain([lie]);
     let mut bob = Host::new("bob");
     for word in words {
-        // These are tried again for a while.
+        // These are retried for a while.
         if ["busy", "crossing"].contains(&word) {
             continue;
         }
@@ -151,7 +151,7 @@ fn h15_no_refusal_makes_klatch_repeat_an_address_or_a_lie() {
     assert!(!said.contains("203.0.113.9") && !said.contains("type your password"), "{said}");
 }
 
-/// "ana removed you" comes with ana's record for this room, or not at all.
+/// "ana removed you" needs ana's record for this room; without it klatch does not say it.
 #[test]
 fn h15_a_removal_that_is_not_shown_or_not_by_a_member_is_hearsay() {
     let mallory = Identity::generate();
@@ -178,7 +178,7 @@ fn h15_a_removal_that_is_not_shown_or_not_by_a_member_is_hearsay() {
                 wire.ended();
                 return;
             }
-            // In a room that she shows him, by herself who founded it, and by somebody else.
+            // In a room that she shows him: removed by herself, its founder, and by somebody else.
             let Ok(Opening::Newcomer { .. }) = wire.hear() else { panic!("no newcomer") };
             let (founder, nonce) = (eve.id(), [1; 32]);
             let room = RoomId::of(&founder, &nonce);
@@ -195,8 +195,8 @@ fn h15_a_removal_that_is_not_shown_or_not_by_a_member_is_hearsay() {
     assert!(!bob.rest().iter().any(told));
 }
 
-/// In the room itself: eve, whom bob knows as a member, refuses him with a record that she has no
-/// right to, and with none. He is told nothing in klatch's own voice, and stays a member.
+/// In the room itself: eve, whom bob knows as a member, refuses him with a record that she may not
+/// sign, and with none. He is told nothing in klatch's own voice, and stays a member.
 #[test]
 fn h15_a_member_that_refuses_another_with_a_lie_is_not_believed() {
     let limits = Limits { redial_min_ms: 50, redial_max_ms: 200, ..Limits::default() };
@@ -223,7 +223,7 @@ fn h15_a_member_that_refuses_another_with_a_lie_is_not_believed() {
         wire.greet(eve.hello_of_member(), &home.room);
         wire.say(&Opening::Refuse(Refusal { record, ..Refusal::of(Why::Removed) }));
         wire.ended();
-        // After that she is not dialled again until she is heard of.
+        // After that she is not dialled again until there is news of her.
         let session = eve.again().comes_back(bob.addr(), &home, &[]);
         session.expect("she is a member").goes();
     }
@@ -234,8 +234,8 @@ fn h15_a_member_that_refuses_another_with_a_lie_is_not_believed() {
     bob.hears_text("you are in");
 }
 
-/// A room that is opened by an old password, or a wrong one, is told by its founder, not by its
-/// address: the guest sees whose room it is.
+/// A room that opens with an old or wrong password is named after its founder, not its address: the
+/// guest sees whose room it is.
 #[test]
 fn a_false_host_that_knows_the_password_is_shown_as_the_founder_that_it_is() {
     let ear = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -1,7 +1,7 @@
 //! Eve: an end of a connection that speaks the protocol and says what the test wants.
 //!
-//! She is made of klatch's own parts for bytes, channels and signatures, and has no router: nothing
-//! keeps her from saying what no klatch says.
+//! She is built from klatch's own code for bytes, channels and signatures, but has no router:
+//! nothing keeps her from saying what no klatch says.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -36,7 +36,7 @@ use super::host::SOON;
 /// A room that nobody is in.
 pub(super) const NOWHERE: RoomId = RoomId([0xff; 32]);
 
-/// Records as eve keeps them.
+/// The form in which eve keeps records.
 pub(super) type Records = Vec<Arc<SignedRecord>>;
 
 pub(super) struct Eve {
@@ -52,7 +52,7 @@ pub(crate) fn wait_until(what: &str, holds: impl FnMut() -> bool) {
     wait_within(SOON, what, holds);
 }
 
-/// The same for what takes its time.
+/// The same, for something slow.
 pub(crate) fn wait_within(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience;
     let (_never, silence) = bounded::<()>(0);
@@ -67,7 +67,7 @@ impl Eve {
         Self::at(Ipv4Addr::LOCALHOST)
     }
 
-    /// A stranger at another address of this computer.
+    /// A stranger at another of this computer's addresses.
     pub(super) fn at(from: Ipv4Addr) -> Self {
         Self { identity: Identity::generate(), run: RunId(random()), name: "eve".into(), from }
     }
@@ -84,7 +84,7 @@ impl Eve {
         socket.into()
     }
 
-    /// A channel to `to`; again and again, as programs do, while that has too much to do.
+    /// A channel to `to`; retries, as programs do, while the peer is busy.
     pub(super) fn dial(&self, to: SocketAddr, role: Role) -> Wire {
         let mut wire = None;
         wait_until("she has time", || {
@@ -101,7 +101,7 @@ impl Eve {
         wire.unwrap()
     }
 
-    /// Waits for somebody who dials her.
+    /// Waits for a peer that dials her.
     pub(super) fn answer(ear: &TcpListener) -> Wire {
         let (socket, remote) = ear.accept().unwrap();
         let socket: Arc<dyn Stream> = Arc::new(socket);
@@ -109,14 +109,14 @@ impl Eve {
         Wire::new(channel, Binding { side: Side::Listener, role, h })
     }
 
-    /// What a newcomer says that brings nothing.
+    /// The Hello of a newcomer that brings nothing.
     pub(super) fn hello(&self) -> Hello {
         let (settled, locked, password, moves) = (false, false, false, true);
         let (brings, can) = (Brings::Nothing, Capability::ALL.into());
         Hello { run: self.run, settled, locked, password, moves, brings, can }
     }
 
-    /// What a newcomer says that brings this.
+    /// The Hello of a newcomer that brings this.
     pub(super) fn hello_with(&self, entry: &Entry) -> Hello {
         let brings = match entry {
             Entry::Open => Brings::Nothing,
@@ -126,7 +126,7 @@ impl Eve {
         Hello { brings, ..self.hello() }
     }
 
-    /// What a member says that links again.
+    /// The Hello of a member that links again.
     pub(super) fn hello_of_member(&self) -> Hello {
         Hello { settled: true, moves: false, ..self.hello() }
     }
@@ -147,7 +147,7 @@ impl Eve {
         self.join_by(to, &entry, addresses)
     }
 
-    /// The same, by whichever way.
+    /// The same, by any kind of entry.
     pub(super) fn join_by(
         &self,
         to: SocketAddr,
@@ -160,7 +160,7 @@ impl Eve {
         }
     }
 
-    /// The same; or how she is refused.
+    /// The same; returns her refusal if she is refused.
     pub(super) fn try_to_join(
         &self,
         to: SocketAddr,
@@ -173,7 +173,7 @@ impl Eve {
             wire.greet(self.hello_with(entry), &NOWHERE);
             let granted = wire.enter(self, entry);
             let result = granted.and_then(|granted| self.agrees(wire, granted, &addresses));
-            // Somebody else was admitted at the same moment.
+            // Somebody else was being admitted at the same moment.
             if !matches!(&result, Err(Refusal { why: Why::Busy, .. })) {
                 joined = Some(result);
             }
@@ -182,7 +182,7 @@ impl Eve {
         joined.unwrap()
     }
 
-    /// Links again as somebody who knows the room, with what makes her a member.
+    /// Links again as somebody who knows the room, with the records that make her a member.
     pub(super) fn comes_back(
         &self,
         to: SocketAddr,
@@ -206,7 +206,7 @@ impl Eve {
         self.agrees(wire, home, &[])
     }
 
-    /// From a peer that is known to a link: she hears all records, and has none.
+    /// Turns a known peer into a link: she receives all records, and has none to give.
     pub(super) fn agrees(
         &self,
         wire: Wire,
@@ -222,7 +222,7 @@ impl Eve {
         session.hear_or("ready", |message| matches!(message, Message::Ready { .. }))?;
         session.say(&Message::Presence(self.presence(&room, 1, addresses.to_vec())));
         session.say(&Message::Ready { seen: Ipv4Addr::LOCALHOST.into() });
-        // Who was ready may change its mind; a link answers.
+        // A peer that said ready may still change its mind; a link answers.
         session.say(&Message::Ping(0));
         let mut early = VecDeque::new();
         loop {
@@ -256,13 +256,13 @@ impl Eve {
     }
 }
 
-/// A room that lets her in, as its member shows it.
+/// A room that lets her in, as the host shows it.
 #[derive(Debug, Clone)]
 pub(super) struct Granted {
     pub(super) room: RoomId,
     pub(super) founder: MemberId,
     pub(super) nonce: RoomNonce,
-    /// Who lets her in.
+    /// The member that lets her in.
     pub(super) host: MemberId,
     /// What makes the host a member.
     pub(super) chain: Records,
@@ -270,11 +270,11 @@ pub(super) struct Granted {
     pub(super) invitation: Option<Arc<SignedInvitation>>,
 }
 
-/// A connection whose peer does not know yet who speaks.
+/// A connection whose peer does not know yet who she is.
 pub(super) struct Wire {
     pub(super) channel: Channel,
     pub(super) binding: Binding,
-    /// For which what she hears has to be signed.
+    /// The room that everything she hears must be signed for.
     pub(super) room: RoomId,
 }
 
@@ -292,7 +292,7 @@ impl Wire {
         self.raw(&opening.encode(&Limits::default()).unwrap());
     }
 
-    /// Says any bytes. A peer that has closed already hears nothing.
+    /// Sends any bytes. A peer that has closed already does not hear them.
     pub(super) fn raw(&mut self, plain: &[u8]) {
         let _ = self.channel.send(plain);
     }
@@ -302,7 +302,7 @@ impl Wire {
         Ok(Opening::decode(plain, &self.room).unwrap())
     }
 
-    /// What she is told, unless it is a refusal; a connection that ends without a word is one.
+    /// What she is told, unless it is a refusal; to end without a word counts as one.
     pub(super) fn told(&mut self) -> Result<Opening, Refusal> {
         match self.hear() {
             Ok(Opening::Refuse(refusal)) => Err(refusal),
@@ -322,7 +322,7 @@ impl Wire {
         }
     }
 
-    /// Is let in with what she brings.
+    /// Gets in with what she brings.
     pub(super) fn enter(&mut self, eve: &Eve, entry: &Entry) -> Result<Granted, Refusal> {
         match entry {
             Entry::Open => self.come(eve),
@@ -344,13 +344,13 @@ impl Wire {
         Ok(granted)
     }
 
-    /// Tries a password. Whether it is right the other end knows first after her next record.
+    /// Tries a password. The other end learns whether it is right only from her next record.
     pub(super) fn guess(&mut self, password: &Password) -> Result<(), Refusal> {
         let (joiner, first) = Joiner::start(password).unwrap();
         self.say(&Opening::Password { step: 1, bytes: first });
         match self.told()? {
             Opening::Password { step: 2, bytes } => {
-                // Without a third message nothing more is said: the attempt stays open.
+                // Without a third message nothing more is sent: the attempt stays open.
                 let Ok(third) = joiner.finish(&bytes, &self.h()) else { return Ok(()) };
                 self.say(&Opening::Password { step: 3, bytes: third });
                 Ok(())
@@ -359,13 +359,13 @@ impl Wire {
         }
     }
 
-    /// Says who she is to a room that she does not know.
+    /// Shows her identity to a room that she does not know.
     pub(super) fn come(&mut self, eve: &Eve) {
         let signature = eve.identity.sign(&newcomer_message(&self.binding, &[0; 32]));
         self.say(&Opening::Newcomer { member: eve.id(), signature });
     }
 
-    /// Looks for whoever knows her invitation.
+    /// Looks for a host that knows her invitation.
     pub(super) fn find(&mut self, link: &InviteLink) -> Result<(), Refusal> {
         let find = link.secret.find_key();
         self.say(&Opening::Find(find_proof(&self.binding, find.expose())));
@@ -386,7 +386,7 @@ impl Wire {
         self.say(&Opening::Guest { member: eve.id(), signature, invitation: key.sign(&message) });
     }
 
-    /// Hears which room it is; what is shown of it must hold.
+    /// Hears which room it is; checks what is shown of it.
     pub(super) fn granted(&mut self, invited: bool) -> Result<Granted, Refusal> {
         let Opening::Grant { founder, nonce } = self.told()? else { panic!("no grant") };
         let room = RoomId::of(&founder, &nonce);
@@ -401,7 +401,7 @@ impl Wire {
         Ok(Granted { room, founder, nonce, host, chain, invitation })
     }
 
-    /// Shows who she is in a room that both know; gives who the other is.
+    /// Shows her identity in a room that both know; returns the other's identity.
     pub(super) fn recognise(
         &mut self,
         eve: &Eve,
@@ -477,12 +477,12 @@ impl Wire {
         member
     }
 
-    /// Listens until the peer closes; gives why, if it says so.
+    /// Listens until the peer closes; returns the reason, if it gives one.
     pub(super) fn ended(&mut self) -> Option<Why> {
         self.refused().map(|refusal| refusal.why)
     }
 
-    /// The same, with all that it says.
+    /// The same, with the whole refusal.
     pub(super) fn refused(&mut self) -> Option<Refusal> {
         let mut told = None;
         let deadline = Instant::now() + SOON;
@@ -507,14 +507,14 @@ impl Wire {
 pub(super) struct Session {
     pub(super) wire: Wire,
     pub(super) room: RoomId,
-    /// With whom.
+    /// The member at the other end.
     pub(super) host: MemberId,
     /// How the room was shown.
     pub(super) home: Granted,
-    /// Every record of membership that she heard of.
+    /// Every record of membership that she has heard of.
     pub(super) known: Records,
     pub(super) identity: Identity,
-    /// What she was told while she waited for the link.
+    /// What she was told while she was waiting for the link.
     pub(super) early: VecDeque<Message>,
 }
 
@@ -525,7 +525,7 @@ impl Session {
         self.wire.raw(&plain);
     }
 
-    /// Ends the link without a word; gives the room and everything that she recorded of it.
+    /// Ends the link without a word; returns the room and everything that she recorded of it.
     pub(super) fn goes(self) -> (Granted, Records) {
         let _ = self.wire.channel.stream().shut(std::net::Shutdown::Both);
         (self.home, self.known)
@@ -567,7 +567,7 @@ impl Session {
         }
     }
 
-    /// The same; or how she is refused meanwhile, and be it without a word.
+    /// The same; or her refusal if she is refused meanwhile, even without a word.
     pub(super) fn hear_or(
         &mut self,
         what: &str,
@@ -586,7 +586,7 @@ impl Session {
         }
     }
 
-    /// Waits until the victim has taken in everything that was said before.
+    /// Waits until the victim has processed everything that was sent before.
     pub(super) fn settle(&mut self) {
         let number = u32::from_be_bytes(random());
         self.say(&Message::Ping(number));

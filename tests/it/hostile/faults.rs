@@ -10,14 +10,14 @@ use super::eve::{Eve, NOWHERE, wait_until};
 use super::host::Host;
 use super::program::{Program, status_of};
 
-/// Whoever owns nothing: a user of whom a test can count the threads.
+/// A user that owns nothing, so that a test can count its threads.
 const NOBODY: u32 = 65_534;
 
 /// Threads of all processes of a user.
 fn threads_of(user: u32) -> u64 {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    // A process may end while it is looked at.
+    // A process may end while we look at it.
     let owned = ids.filter_map(|id| {
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
         let field = |name: &str| {
@@ -29,7 +29,7 @@ fn threads_of(user: u32) -> u64 {
     owned.sum()
 }
 
-/// Only root can become somebody else, and only somebody else's threads can be limited.
+/// Only root can switch to another user, and only another user's threads can be limited.
 #[test]
 fn r5_without_threads_for_strangers_members_go_on() {
     if !rustix::process::geteuid().is_root() {
@@ -54,7 +54,7 @@ fn r5_without_threads_for_strangers_members_go_on() {
     alice.reads_text("from bob");
     alice.types("from alice");
     bob.hears_text("from alice");
-    // Some got no thread, which is seen by their being closed.
+    // Connections that got no thread are closed.
     let mut closed = 0;
     for socket in &strangers {
         use std::io::Read;
@@ -63,7 +63,7 @@ fn r5_without_threads_for_strangers_members_go_on() {
     }
     assert!(closed > 10, "{closed} of {} were closed", strangers.len());
     drop(strangers);
-    // The threads are there again for the next.
+    // The threads are free again for the next.
     let mut carol = Host::new("carol");
     wait_until("carol is let in", || carol.connect(alice.addr).is_ok());
     carol.say("from carol");
@@ -72,8 +72,8 @@ fn r5_without_threads_for_strangers_members_go_on() {
     assert!(status.code().is_some(), "{status}");
 }
 
-/// From 250 addresses, with the longest record announced and not sent: bounded threads and memory
-/// while it lasts, and all of it given back.
+/// From 250 addresses, each announcing the longest record and not sending it: threads and memory
+/// stay bounded meanwhile, and all of it is given back.
 #[test]
 fn w1_1_000_lying_strangers_cost_little_and_are_gone_in_time() {
     let alice = Program::start("alice", true);
@@ -93,7 +93,7 @@ fn w1_1_000_lying_strangers_cost_little_and_are_gone_in_time() {
             open.push(channel);
         }
         if number % 100 == 99 {
-            // One for each connection, and one for its handshake.
+            // One thread for each connection, and one for its handshake.
             assert!(status_of(id, "Threads:") <= threads + 2 * 64);
             assert!(status_of(id, "VmRSS:") < memory_kb + 32 * 1024);
         }

@@ -1,6 +1,6 @@
-//! What a member could make another remember, compute or send: each of these was possible once.
+//! What a member could make another store, compute or send: each of these was once possible.
 //!
-//! The router stands alone here, without sockets, so that a flood takes seconds and what it keeps
+//! The router runs alone here, without sockets, so that a flood takes seconds and what it stores
 //! can be counted.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,7 +29,7 @@ use klatch::wire::message::encode;
 use super::eve::Eve;
 use super::writer::Writer;
 
-/// Alice's router, played by the test.
+/// Alice's router, driven by the test.
 pub(super) struct Alice {
     pub(super) router: Router,
     pub(super) now: u64,
@@ -70,12 +70,12 @@ impl Alice {
         self.event(Event::Commanded { face, rights, line: 1, command, draw: draw() })
     }
 
-    /// Somebody who comes by the open door, and all that alice says meanwhile.
+    /// Somebody comes in by the open door; also gives all that alice says meanwhile.
     pub(super) fn joins(&mut self, eve: &Eve) -> (ConnId, Vec<Effect>) {
         self.joins_from(eve, [192, 0, 2, 66])
     }
 
-    /// The same from an address.
+    /// The same from a given address.
     fn joins_from(&mut self, eve: &Eve, from: [u8; 4]) -> (ConnId, Vec<Effect>) {
         let (conn, all) = self.meets(eve, from, Outcome::Admitted { how: How::Open, claim: None });
         let linked = all.iter().any(|effect| matches!(effect, Effect::Linked { .. }));
@@ -83,7 +83,7 @@ impl Alice {
         (conn, all)
     }
 
-    /// Somebody comes, and proves who it is.
+    /// Somebody connects and proves who it is.
     fn meets(&mut self, eve: &Eve, from: [u8; 4], outcome: Outcome) -> (ConnId, Vec<Effect>) {
         self.conns += 1;
         let conn = ConnId(self.conns);
@@ -143,7 +143,7 @@ fn presence(room: &RoomId, version: u64, bye: bool, unlinked: Vec<MemberId>) -> 
     Message::Presence(SignedPresence::sign(room, &identity, body))
 }
 
-/// Each message that alice sends is one that fits into a record.
+/// Every message that alice sends fits into a record.
 fn assert_sendable(effects: &[Effect]) {
     for effect in effects {
         if let Effect::Send { message, .. } = effect {
@@ -153,7 +153,7 @@ fn assert_sendable(effects: &[Effect]) {
     }
 }
 
-/// Bytes that one event makes alice queue towards one connection.
+/// Bytes that one event makes alice queue for one connection.
 fn queued(effects: &[Effect], to: ConnId) -> usize {
     let to = effects.iter().filter_map(|effect| match effect {
         Effect::Send { conn, message } if *conn == to => Some(message),
@@ -171,7 +171,7 @@ fn ghosts_that_say_goodbye_are_forgotten() {
         alice.hears(conn, presence(&room, version, true, Vec::new()));
     }
     alice.assert_bounded();
-    // And those that come and go slowly.
+    // And some that come and go slowly.
     for round in 0..6 {
         for version in 0..limits.members as u64 {
             alice.hears(conn, presence(&room, version + round, false, Vec::new()));
@@ -207,7 +207,7 @@ fn long_presence_records_do_not_burst_the_outbox_of_a_newcomer() {
         alice.hears(conn, presence(&room, version, false, unlinked));
     }
     let (bob, effects) = alice.joins(&Eve::new());
-    // More than half a full outbox in one event leaves no time to say that it is half full.
+    // If one event fills more than half an outbox, alice cannot react to its being half full.
     assert!(queued(&effects, bob) < limits.outbox_bytes / 2, "{}", queued(&effects, bob));
     let after = alice.waits(200);
     let told = |effects: &[Effect]| {
@@ -262,7 +262,7 @@ fn timed(alice: &mut Alice, conn: ConnId, messages: Vec<Message>) -> Duration {
     computed() - began
 }
 
-/// How long this thread has computed: others that are busy take nothing of it.
+/// This thread's own computing time: other busy threads do not count.
 fn computed() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.try_into().unwrap()
@@ -305,7 +305,7 @@ fn better_proofs_of_a_fork_are_taken_quietly() {
     assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
-/// Entries that wait for what never comes must not make those that come cost more.
+/// Entries that wait for what never comes must not make later ones more costly.
 #[test]
 fn entries_that_wait_do_not_slow_down_the_others() {
     let mut alice = Alice::new();
@@ -337,8 +337,8 @@ pub(super) fn ticket_of(effects: &[Effect], eve: &Eve) -> Arc<SignedRecord> {
     tickets.next().expect("a ticket").clone()
 }
 
-/// R7: a member fills the register with all that it may sign. Its share is bounded, in the number
-/// and in what judging costs; others' records find their place, and alice acts on.
+/// R7: a member fills the register with all that it may sign. Its share is bounded, in number and
+/// in the cost of judging; others' records still find room, and alice can still act.
 #[test]
 fn a_register_that_a_member_fills_stays_bounded_and_leaves_room_for_others() {
     let mut alice = Alice::new();
@@ -379,7 +379,7 @@ fn a_register_that_a_member_fills_stays_bounded_and_leaves_room_for_others() {
     let members = alice.router.inspect().members.len();
     assert!(members <= 2 + 256, "{members}");
     assert!(took < Duration::from_secs(20), "{took:?}");
-    // Alice closes the room, and with it nobody is lost but those whom eve let in.
+    // Alice closes the room, and nobody is lost except those whom eve let in.
     let (bob, _) = alice.joins(&Eve::new());
     assert_ne!(bob, conn);
     let closing = Command::Password {
@@ -393,7 +393,7 @@ fn a_register_that_a_member_fills_stays_bounded_and_leaves_room_for_others() {
     alice.assert_bounded();
 }
 
-/// R7: names and locks that change all the time are a few lines, and the last of them is told.
+/// R7: names and locks that change all the time become a few lines, and the last change is told.
 #[test]
 fn r7_what_a_member_changes_all_the_time_is_a_few_lines() {
     let mut alice = Alice::new();
@@ -446,7 +446,7 @@ fn r7_what_a_member_changes_all_the_time_is_a_few_lines() {
     assert_eq!(before.raw(), "eve 17", "the last that was told");
 }
 
-/// R9: somebody with 127 names walked in by the open door, and nobody else found a place.
+/// R9: somebody came in by the open door under 127 names, and nobody else found a place.
 #[test]
 fn r9_names_from_one_place_do_not_fill_the_room() {
     let mut alice = Alice::new();
@@ -504,13 +504,13 @@ fn r9_members_whom_one_let_in_do_not_fill_the_room() {
     let (of_bob, effects) = alice.meets(&bob, [192, 0, 2, 66], Outcome::Recognised);
     assert_eq!(turned_away(&effects), puppets[puppets.len() - 1..], "the latest gives way");
     assert!(alice.router.inspect().links.contains(&(bob.id(), of_bob)));
-    // Others of hers do not take bob's place.
+    // More of her guests do not take bob's place.
     let (another, effects) = let_in(&mut alice, 200);
     assert_eq!(turned_away(&effects), [another]);
     alice.assert_bounded();
 }
 
-/// Those who are told that there is no place.
+/// Connections that are told that the room is full.
 fn turned_away(effects: &[Effect]) -> Vec<ConnId> {
     let refusals = effects.iter().filter_map(|effect| match effect {
         Effect::Refuse { conn, refusal } => Some((*conn, refusal.why)),
@@ -519,7 +519,7 @@ fn turned_away(effects: &[Effect]) -> Vec<ConnId> {
     refusals.filter(|(_, why)| *why == Why::Full).map(|(conn, _)| conn).collect()
 }
 
-/// N2: the clock of whoever answers decides, and says why.
+/// N2: the answering member's clock decides, and the refusal says why.
 #[test]
 fn n2_an_invitation_is_over_when_its_time_is() {
     use klatch::router::event::{Entrance, Plan};

@@ -44,12 +44,12 @@ fn h3_an_exchange_tests_only_the_password_that_it_began_with() {
     let (wrong, first) = Joiner::start(&password(WRONG)).unwrap();
     let bytes = second(&mut wire, first);
     assert!(wrong.finish(&bytes, &wire.h()).is_err());
-    // Nothing that alice said tells the right one from any other candidate.
+    // Nothing that alice said helps to tell the right password from any other candidate.
     for candidate in [RIGHT, "another one"] {
         let (joiner, _) = Joiner::start(&password(candidate)).unwrap();
         assert!(joiner.finish(&bytes, &wire.h()).is_err());
     }
-    // Nor does she answer a second time on this connection.
+    // Nor does she answer twice on one connection.
     let (_, first) = Joiner::start(&password(RIGHT)).unwrap();
     wire.say(&Opening::Password { step: 1, bytes: first });
     assert_eq!(wire.ended(), Some(Why::Protocol));
@@ -75,14 +75,14 @@ fn h3_guesses_are_counted_by_address_and_the_right_one_is_given_back() {
     let wait_ms = wait_ms.unwrap();
     assert!(wait_ms > 0 && wait_ms <= 10 * 60_000, "{wait_ms}");
 
-    // Somebody else is not kept out, and whoever knows the password is not counted.
+    // Others are not kept out, and attempts with the right password are not counted.
     for _ in 0..2 * limits.password_attempts_per_addr {
         let bob = Eve::at(Ipv4Addr::new(127, 0, 0, 67));
         bob.join_with(alice.addr(), Some(&password(RIGHT)), Vec::new());
     }
 }
 
-/// Bob tries to enter what he takes for a locked room; what `play` gives, and how he fared.
+/// Bob tries to enter what he takes for a locked room; returns what `play` gives, and bob's result.
 pub(super) fn false_host<T: Send>(
     typed: &str,
     play: impl FnOnce(Wire) -> T + Send,
@@ -102,7 +102,7 @@ fn locked_hello() -> Hello {
     Hello { settled: true, locked: true, password: true, moves: false, ..Eve::new().hello() }
 }
 
-/// Eve guesses what bob will type, and answers as a member of a room with that password would.
+/// Eve guesses what bob will type, and answers as a member of a room with that password.
 fn hosted(guess: &str, typed: &str) -> (Vec<u8>, Result<Opening, RecvError>, Code) {
     let room = RoomId([7; 32]);
     let data = PasswordData::new(&password(guess), &room.0).unwrap();
@@ -122,7 +122,7 @@ fn hosted(guess: &str, typed: &str) -> (Vec<u8>, Result<Opening, RecvError>, Cod
 fn h3_a_false_host_tests_one_candidate_and_hears_nothing_if_it_is_wrong() {
     let (first, third, code) = hosted(WRONG, RIGHT);
     assert_eq!((third, code), (Err(RecvError::Closed), Code::WrongPassword));
-    // What she has heard is blinded anew each time: it is no function of the password.
+    // What she hears is blinded anew each time: it does not depend on the password alone.
     let (again, third, _) = hosted(RIGHT, RIGHT);
     assert!(matches!(third, Ok(Opening::Password { step: 3, .. })));
     assert_eq!(first.len(), FIRST_BYTES);
@@ -171,7 +171,7 @@ fn h5_a_room_pinned_as_closed_that_says_open_hears_nothing_of_the_users() {
     assert!(quiet, "{said:?}");
     assert_eq!(outcome.unwrap_err().code, Code::RoomNotLocked);
 
-    // She says locked, and grants as if it were open.
+    // She says locked, but grants as if the room were open.
     let room = RoomId([7; 32]);
     let (said, outcome, _) = false_host(RIGHT, |mut wire| {
         wire.greet(locked_hello(), &room);
@@ -185,7 +185,7 @@ fn h5_a_room_pinned_as_closed_that_says_open_hears_nothing_of_the_users() {
     assert_eq!(bob.linked(), 0);
 }
 
-/// Eve knows the room and links again as whom `show` says.
+/// Eve knows the room and links again under the identity that `show` gives.
 fn again(
     eve: &Eve,
     home: &Granted,
@@ -199,7 +199,7 @@ fn again(
     wire.ended()
 }
 
-/// The binding of this connection, and those of another side, role and connection.
+/// The binding of this connection, and bindings with another side, role and connection.
 fn bindings(wire: &Wire) -> [Binding; 4] {
     [
         wire.binding,
@@ -226,7 +226,7 @@ fn h6_identities_of_other_sessions_roles_sides_and_rooms_are_refused() {
     assert_eq!(again(&eve, &home, &alice, elsewhere), Some(Why::Protocol), "room");
     let newcomer = |wire: &Wire| signed(newcomer_message(&wire.binding, &home.room.0));
     assert_eq!(again(&eve, &home, &alice, newcomer), Some(Why::Protocol), "newcomer");
-    // Another's identity without its key, and alice's own, which she gave this very connection.
+    // Bob's identity without its key, and alice's own, which she showed on this very connection.
     let bobs = |_: &Wire| (home.host, [7; 64]);
     assert_eq!(again(&eve, &home, &alice, bobs), Some(Why::Protocol), "signature");
     assert_eq!(alice.linked(), 1);
@@ -241,7 +241,7 @@ fn h6_newcomers_of_other_sessions_roles_sides_and_rooms_are_refused() {
         wire.greet(eve.hello(), &NOWHERE);
         let message = match which {
             1..4 => newcomer_message(&bindings(&wire)[which], &[0; 32]),
-            // With an invitation, which she does not have; as a member of that room.
+            // With an invitation that she does not have; as a member of that room.
             4 => newcomer_message(&wire.binding, &[1; 32]),
             _ => identity_message(&wire.binding, &[0; 32]),
         };
@@ -249,14 +249,14 @@ fn h6_newcomers_of_other_sessions_roles_sides_and_rooms_are_refused() {
         wire.say(&Opening::Newcomer { member: eve.id(), signature });
         assert_eq!(wire.ended(), Some(Why::Protocol), "{which}");
     }
-    // Let in as herself, she says for the room that she is mallory.
+    // Let in as herself, she then claims to be mallory for the room.
     let mut wire = eve.dial(alice.addr(), Role::Session);
     wire.greet(eve.hello(), &NOWHERE);
     wire.come(&eve);
     let granted = wire.granted(false).unwrap();
     wire.show(&Identity::generate(), &granted.room);
     assert_eq!(wire.ended(), Some(Why::Protocol));
-    // And for another room than that which she was shown.
+    // And a claim for another room than the one that she was shown.
     let mut wire = eve.dial(alice.addr(), Role::Session);
     wire.greet(eve.hello(), &NOWHERE);
     wire.come(&eve);
@@ -266,7 +266,7 @@ fn h6_newcomers_of_other_sessions_roles_sides_and_rooms_are_refused() {
     assert_eq!(alice.linked(), 0);
 }
 
-/// Alice dials eve again, who shows an identity that is made for something else.
+/// Alice dials eve again, who shows an identity signed for something else.
 #[test]
 fn h6_who_is_dialled_shows_itself_for_this_connection() {
     let limits = Limits { redial_min_ms: 50, redial_max_ms: 200, ..Limits::default() };
@@ -285,7 +285,7 @@ fn h6_who_is_dialled_shows_itself_for_this_connection() {
         wire.say(&Opening::Identity { member: eve.id(), signature });
         assert_eq!(wire.ended(), Some(Why::Protocol), "{which}");
     }
-    // As herself, alice knows her.
+    // As herself she is recognised by alice.
     let mut session = eve.goes_on(Eve::answer(&ear), &home, &[]).unwrap();
     session.say(&Message::Ping(9));
     session.hear_or("pong", |message| *message == Message::Pong(9)).unwrap();
@@ -307,12 +307,12 @@ fn h6_lanes_of_strangers_and_of_other_runs_are_refused() {
     let refused = Some(Why::NoSession);
     let hello = eve.hello_of_member();
     assert_eq!(lane(&mallory, mallory.hello_of_member(), &mallory.identity, member.room), refused);
-    // Another identity in eve's run, and eve's run in another room.
+    // Another identity with eve's run id, and eve's run id in another room.
     assert_eq!(lane(&eve, hello.clone(), &mallory.identity, member.room), refused);
     assert_eq!(lane(&eve, hello, &eve.identity, NOWHERE), refused);
 }
 
-/// Goes so many steps of being let in: Hello, and each record after it; less if it took too long.
+/// Takes `steps` steps of being let in: Hello, and each record after it; fewer if it took too long.
 fn goes_so_far(eve: &Eve, wire: &mut Wire, entry: &Entry, steps: usize) -> Result<(), Refusal> {
     let mut room = NOWHERE;
     for step in 0..steps {
@@ -327,7 +327,7 @@ fn goes_so_far(eve: &Eve, wire: &mut Wire, entry: &Entry, steps: usize) -> Resul
                 room = wire.granted(invited)?.room;
                 wire.show(&eve.identity, &room);
             }
-            // The first words of a session; a guest has to claim its ticket before them.
+            // The first messages of a session; a guest has to claim its ticket before them.
             _ => {
                 let mut plain = Vec::new();
                 let message = Message::Register(Digest32([0; 32]));
@@ -359,7 +359,7 @@ fn r2_drips_at_each_step_of_a_handshake_buy_no_time() {
             drip(&mut wire);
         }
     };
-    // So many passwords are tried at once at most.
+    // At most so many passwords are tried at once.
     for group in [0..3, 3..5] {
         std::thread::scope(|scope| {
             let (open, closed, drips) = (&open, &closed, &drips);
@@ -371,7 +371,7 @@ fn r2_drips_at_each_step_of_a_handshake_buy_no_time() {
             }
         });
     }
-    // Nobody was let in, and the doors are still open.
+    // Nobody was let in, and both doors still work.
     assert_eq!((open.linked(), closed.linked()), (0, 0));
     let mut bob = Host::new("bob");
     assert_eq!(bob.connect(open.addr()), Ok(()));
@@ -379,8 +379,8 @@ fn r2_drips_at_each_step_of_a_handshake_buy_no_time() {
     assert_eq!(carol.connect_with(closed.addr(), RIGHT), Ok(()));
 }
 
-/// Sends the beginning of a record, a byte now and then, until the other side has had enough: long
-/// before the record's end, which takes a minute.
+/// Sends the beginning of a record, a byte now and then, until the other side gives up: long before
+/// the record's end, which takes a minute.
 fn drip(wire: &mut Wire) {
     let mut record = [7, 208].into_iter().chain([7; 2_000]);
     loop {

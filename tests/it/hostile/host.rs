@@ -15,7 +15,7 @@ use klatch::router::notice::{Code, Failure, MemberLine, Notice};
 use klatch::router::rights::FaceRights;
 use tempfile::TempDir;
 
-/// Nothing in these tests takes so long, unless something is wrong.
+/// Nothing in these tests takes this long unless something is wrong.
 pub(super) const SOON: Duration = Duration::from_secs(20);
 
 pub(super) fn password(text: &str) -> Password {
@@ -28,7 +28,7 @@ pub(super) struct Host {
     pub(super) folder: TempDir,
     reader: FeedReader,
     lines: u64,
-    /// How commands ended that the test did not ask about yet.
+    /// How commands ended that the test has not asked about yet.
     ended: BTreeMap<u64, Result<(), Failure>>,
     /// The last list that it was told.
     pub(super) told: Option<Notice>,
@@ -51,14 +51,14 @@ impl Host {
         Self { node, face, folder, reader, lines: 0, ended, told: None, invitation: None }
     }
 
-    /// Two who are linked: a settled, open room.
+    /// Two hosts that are linked in a settled, open room.
     pub(super) fn pair() -> (Self, Self) {
         let (alice, mut bob) = (Self::new("alice"), Self::new("bob"));
         bob.connect(alice.addr()).unwrap();
         (alice, bob)
     }
 
-    /// Somebody in a room that this password opens.
+    /// A host in a room that this password opens.
     pub(super) fn locked(name: &str, text: &str) -> Self {
         let mut host = Self::new(name);
         host.closes(text);
@@ -96,7 +96,7 @@ impl Host {
         self.node.addr()
     }
 
-    /// The folder of the downloads; nothing may ever lie beside it but what the test put there.
+    /// The downloads folder; nothing may ever appear beside it except what the test put there.
     pub(super) fn downloads(&self) -> PathBuf {
         self.folder.path().join("downloads")
     }
@@ -107,7 +107,7 @@ impl Host {
         self.lines
     }
 
-    /// Waits for how the command of this line ends; a password that is asked for is not given.
+    /// Waits until the command of this line ends; if a password is asked for, gives none.
     pub(super) fn outcome(&mut self, given: u64) -> Result<(), Failure> {
         loop {
             if let Some(result) = self.ended.remove(&given) {
@@ -154,7 +154,7 @@ impl Host {
         self.run(Command::Say { text: text.into() }).unwrap();
     }
 
-    /// Writes a file beside the downloads and offers it.
+    /// Writes a file beside the downloads folder and offers it.
     pub(super) fn send(&mut self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
@@ -166,14 +166,14 @@ impl Host {
         self.run(Command::Download { wanted: wanted.into(), patient: true, asks: false })
     }
 
-    /// Fetches what may be here already, and says that it wants it again.
+    /// Fetches a file that may be here already, and confirms that it wants it again.
     pub(super) fn download_again(&mut self, wanted: &str) {
         self.run(Command::Download { wanted: wanted.into(), patient: true, asks: true }).unwrap();
         let saved = |notice: &Notice| matches!(notice, Notice::DownloadFinished { .. });
         self.hears(wanted, |notice| saved(notice).then_some(()));
     }
 
-    /// Waits until it is linked with so many others.
+    /// Waits until it is linked with this many others.
     pub(super) fn meets(&mut self, others: usize) {
         let what = klatch::router::command::Wait::Members(others);
         self.run(Command::Wait { what, within_ms: 20_000 }).unwrap();
@@ -237,12 +237,12 @@ impl Host {
         });
     }
 
-    /// That the room was closed, or its password changed.
+    /// Waits to hear that the room was closed, or its password changed.
     pub(super) fn hears_lock(&mut self) {
         self.hears("a lock", |notice| matches!(notice, Notice::RoomLocked { .. }).then_some(()));
     }
 
-    /// That somebody was removed: who, and by whom.
+    /// Waits to hear that somebody was removed: who, and by whom.
     pub(super) fn hears_removal(&mut self) -> (String, String) {
         self.hears("a removal", |notice| match notice {
             Notice::MemberRemoved { member, by, .. } => {
@@ -252,7 +252,7 @@ impl Host {
         })
     }
 
-    /// Everything that it was told and did not hear yet.
+    /// Everything that it was told and has not taken yet.
     pub(super) fn rest(&mut self) -> Vec<Arc<Notice>> {
         let mut rest = Vec::new();
         loop {
@@ -273,12 +273,12 @@ impl Host {
         }
     }
 
-    /// Others that it has a link with.
+    /// How many others it is linked with.
     pub(super) fn linked(&mut self) -> usize {
         self.members().iter().filter(|line| line.linked).count()
     }
 
-    /// Visible files in the folder of the downloads, by name, with their content.
+    /// Visible files in the downloads folder, by name, with their content.
     pub(super) fn saved(&self) -> Vec<(String, Vec<u8>)> {
         let entries = std::fs::read_dir(self.downloads()).unwrap();
         let mut saved: Vec<_> = entries
@@ -294,7 +294,7 @@ impl Host {
     }
 }
 
-/// Bytes of which no two pages are equal.
+/// Bytes in which no two pages are equal.
 pub(super) fn content(seed: u64, len: usize) -> Vec<u8> {
     let byte = |at: u64| ((at ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as u8;
     (0..len as u64).map(byte).collect()

@@ -31,7 +31,7 @@ fn refused(result: Result<Session, klatch::router::message::Refusal>) -> Why {
     }
 }
 
-/// The invitation leads to this address only.
+/// The same invitation, with this address only.
 fn leading_to(link: &InviteLink, addr: SocketAddr) -> InviteLink {
     InviteLink { addrs: vec![addr], ..link.clone() }
 }
@@ -44,7 +44,7 @@ fn n2_an_invitation_lets_in_and_closes_the_room_for_others() {
     let mut bob = Host::new("bob");
     bob.joins(&link).unwrap();
     bob.meets(1);
-    // Any member answers, and the guest hangs below the maker.
+    // Any member answers, and the guest ends up below the maker.
     let mut carol = Host::new("carol");
     carol.joins(&leading_to(&link, bob.addr())).unwrap();
     carol.meets(2);
@@ -64,7 +64,7 @@ fn n2_an_invitation_for_one_lets_in_one() {
     bob.joins(&link).unwrap();
     bob.meets(1);
     let mut carol = Host::new("carol");
-    // Whoever came when it was used already never heard of it.
+    // Those who came when it was already used never heard of it.
     for (host, code, why) in [
         (&alice, Code::InvitationUsed, Why::InvitationUsed),
         (&bob, Code::NoInvitation, Why::NoInvitation),
@@ -76,7 +76,7 @@ fn n2_an_invitation_for_one_lets_in_one() {
     assert_eq!(alice.linked(), 1);
 }
 
-/// One that many try at once, at two members: as many as come in are told; the first is not harmed.
+/// Many try one invitation at once, at two members: all who get in are told; the first stays well.
 #[test]
 fn n2_an_invitation_for_one_at_one_member_lets_in_one_of_many_at_once() {
     let mut alice = Host::locked("alice", FIRST);
@@ -111,7 +111,7 @@ fn n2_an_ended_invitation_lets_nobody_in() {
             Why::NoInvitation
         );
     }
-    // Who came by it stays, and comes back.
+    // A guest who came by it stays, and comes back.
     let (home, _) = session.goes();
     assert!(guest.again().comes_back(alice.addr(), &home, &[]).is_ok());
     assert_eq!(alice.run(Command::InviteOff).unwrap_err().code, Code::NoInvitation);
@@ -132,11 +132,11 @@ fn n2_a_forged_invitation_leads_nowhere() {
     );
     let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     assert_eq!(code(bob.joins(&leading_to(&link, nobody))), Code::Unreachable);
-    // The right secret, and the name of another room.
+    // The right secret with the name of another room.
     let other = InviteLink { room: [9; 8], ..link.clone() };
     assert_eq!(code(bob.joins(&other)), Code::NotKlatch);
     assert_eq!((alice.linked(), bob.linked()), (0, 0));
-    // Of several addresses the first that answers is enough.
+    // Of several addresses it is enough that the first live one answers.
     let several = InviteLink { addrs: vec![nobody, alice.addr()], ..link };
     assert_eq!(bob.joins(&several), Ok(()));
 }
@@ -148,7 +148,7 @@ fn refuse_one(ear: &TcpListener, why: Why) {
     wire.say(&Opening::Refuse(Refusal::of(why)));
 }
 
-/// Whoever lives at one of its addresses by now speaks for itself alone.
+/// Whoever has one of its addresses now speaks only for itself.
 #[test]
 fn n2_no_answer_at_one_address_keeps_the_next_from_being_tried() {
     let mut alice = Host::locked("alice", FIRST);
@@ -164,7 +164,7 @@ fn n2_no_answer_at_one_address_keeps_the_next_from_being_tried() {
         let several = InviteLink { addrs: vec![at, alice.addr()], ..link.clone() };
         assert_eq!(bob.joins(&several), Ok(()), "{at}");
     }
-    // It plays the member that answers, and refuses.
+    // Eve plays the member that answers, and refuses.
     for why in [Why::InvitationUsed, Why::InvitationExpired, Why::Full, Why::TooManyAttempts] {
         let ear = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let addr = ear.local_addr().unwrap();
@@ -175,7 +175,7 @@ fn n2_no_answer_at_one_address_keeps_the_next_from_being_tried() {
             assert_eq!(bob.joins(&several), Ok(()), "{why:?}");
         });
     }
-    // Where nobody lets in, what the first said who answered is what is told.
+    // If no address lets bob in, he is told what the first that answered said.
     let ear = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let addr = ear.local_addr().unwrap();
     let mut bob = Host::new("bob");
@@ -186,7 +186,7 @@ fn n2_no_answer_at_one_address_keeps_the_next_from_being_tried() {
     });
 }
 
-/// A member of alice's who hears of an invitation: all but its secret.
+/// A member of alice's room who hears of an invitation: all but its secret.
 fn member_who_hears(alice: &mut Host) -> (Eve, Session, InviteLink, FindKey) {
     let eve = Eve::new();
     let mut session = eve.join_with(alice.addr(), Some(&password(FIRST)), vec![]);
@@ -198,7 +198,7 @@ fn member_who_hears(alice: &mut Host) -> (Eve, Session, InviteLink, FindKey) {
     (eve, session, link, find)
 }
 
-/// Members know how to answer a guest, not how to be one.
+/// Members know how to answer a guest, but not how to be one.
 #[test]
 fn h6_a_guest_without_the_invitations_key_is_refused() {
     let mut alice = Host::locked("alice", FIRST);
@@ -209,7 +209,7 @@ fn h6_a_guest_without_the_invitations_key_is_refused() {
         let mut wire = guest.dial(alice.addr(), Role::Session);
         wire.greet(guest.hello_with(&by(&link)), &NOWHERE);
         if which == 0 {
-            // Not even that.
+            // She does not even have the find key.
             wire.say(&Opening::Find([7; 32]));
             assert_eq!(wire.ended(), Some(Why::NoInvitation));
             continue;
@@ -222,7 +222,7 @@ fn h6_a_guest_without_the_invitations_key_is_refused() {
         wire.say(&Opening::Guest { member: guest.id(), signature, invitation });
         assert_eq!(wire.ended(), Some(Why::Protocol));
     }
-    // With the key, and without the claim for a ticket, she is not let in either.
+    // With the find key, but without the claim for a ticket, she is not let in either.
     let guest = Eve::new();
     let mut wire = guest.dial(alice.addr(), Role::Session);
     wire.greet(guest.hello_with(&by(&link)), &NOWHERE);
@@ -262,14 +262,14 @@ fn h5_a_host_that_does_not_know_the_invitation_learns_nothing() {
     let (said, failure, mut bob) = false_host(&link, |mut wire| {
         wire.greet(greeting(), &NOWHERE);
         let Ok(Opening::Find(proof)) = wire.hear() else { panic!("nothing was looked for") };
-        // All that she has is the guest's own.
+        // She has only the guest's own proof.
         wire.say(&Opening::Found(proof));
         wire.hear()
     });
-    // Not even whom it would have let in.
+    // She does not even learn whom it would have let in.
     assert_eq!(said, Err(RecvError::Closed));
     assert_eq!(failure.code, Code::NoInvitation);
-    // A host that skips that altogether.
+    // Now as a host that skips that step altogether.
     let (said, _, _) = false_host(&link, |mut wire| {
         wire.greet(greeting(), &NOWHERE);
         wire.hear().unwrap();
@@ -280,8 +280,8 @@ fn h5_a_host_that_does_not_know_the_invitation_learns_nothing() {
     assert_eq!((alice.linked(), bob.linked()), (0, 0));
 }
 
-/// A member turned false host: it knows the find key, so bob shows himself. He is let into no other
-/// room, by no other maker, and what he signed brings nobody in.
+/// A member turned false host: it knows the find key, so bob shows himself. It can lead him to no
+/// other room and no other maker, and what he signed brings nobody in.
 #[test]
 fn h5_a_member_that_answers_for_another_room_or_maker_is_found_out() {
     let mut alice = Host::locked("alice", FIRST);
@@ -305,10 +305,10 @@ fn h5_a_member_that_answers_for_another_room_or_maker_is_found_out() {
             wire.show(&eve.identity, &room);
             let own = |body: Invitation| SignedInvitation::sign(&room, &eve.identity, body);
             let invitation = match which {
-                // Her own room with alice's invitation; with one of her own.
+                // Her own room with alice's invitation, then with one of her own.
                 0 => real.clone(),
                 1 => own(Invitation { maker: eve.id(), ticket: None, ..real.body.clone() }),
-                // Alice's room, with an invitation that eve made; and with one that has her key.
+                // Alice's room with an invitation that eve made, then with one that has her key.
                 2 => own(Invitation { maker: eve.id(), ..real.body.clone() }),
                 _ => own(real.body.clone()),
             };
@@ -319,7 +319,7 @@ fn h5_a_member_that_answers_for_another_room_or_maker_is_found_out() {
         });
         assert_eq!(failure.code, Code::NotKlatch, "{which}: {}", failure.text);
         assert_eq!(bob.linked(), 0, "{which}");
-        // What bob signed for eve's connection opens none to alice.
+        // What bob signed for eve's connection does not open one to alice.
         let mut wire = eve.again().dial(alice.addr(), Role::Session);
         wire.greet(eve.hello_with(&by(&link)), &NOWHERE);
         wire.say(&Opening::Find(find_proof(&wire.binding, find.expose())));
@@ -333,7 +333,7 @@ fn h5_a_member_that_answers_for_another_room_or_maker_is_found_out() {
     bob.joins(&link).unwrap();
 }
 
-/// The invitation as alice signed it: a guest is shown it.
+/// The invitation as alice signed it: every guest is shown it.
 fn invitation_of(to: SocketAddr, link: &InviteLink) -> std::sync::Arc<SignedInvitation> {
     let guest = Eve::new();
     let mut wire = guest.dial(to, Role::Session);

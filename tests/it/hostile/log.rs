@@ -14,7 +14,7 @@ use super::eve::{Eve, Session};
 use super::host::Host;
 use super::writer::Writer;
 
-/// The group's order of Ed25519, little-endian (RFC 8032, 5.1).
+/// The order of Ed25519's group, little-endian (RFC 8032, 5.1).
 const ORDER: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
 
 /// The same signature, malleated: `s` plus the group's order.
@@ -35,7 +35,7 @@ fn with_signature(entry: &SignedEntry, signature: [u8; 64]) -> Message {
     Message::Entry(Arc::new(entry).into())
 }
 
-/// A pushed entry that ends the link, whoever passes it on.
+/// A pushed entry that ends the link, no matter who passes it on.
 fn ends_the_link(alice: &Host, lie: impl Fn(&Session) -> Message) {
     let mut session = Eve::new().join(alice.addr());
     let lie = lie(&session);
@@ -56,7 +56,7 @@ fn l3_entries_of_other_rooms_other_authors_and_malleated_ones_are_refused() {
         with_signature(&entry, malleated(&entry.signature))
     });
     ends_the_link(&alice, |session| {
-        // In alice's name, with eve's signature.
+        // In alice's name, but with eve's signature.
         let mut writer = session.chain();
         writer.chain.author = session.host;
         Message::Entry(writer.write(text()).into())
@@ -136,7 +136,7 @@ fn l4_claims_of_2_to_the_60_cost_nothing_and_hide_nothing() {
     bob.say("bob was here");
     alice.hears_text("bob was here");
     let mut session = Eve::new().join(alice.addr());
-    // Of chains that nobody has, and of those that there are, all that eve hears of.
+    // Questions about chains that nobody has, and about all existing ones that eve hears of.
     let heard = session
         .hear_until("haves", |message| matches!(message, Message::Have(list) if !list.is_empty()));
     let Message::Have(known) = heard else { unreachable!() };
@@ -156,7 +156,7 @@ fn l4_claims_of_2_to_the_60_cost_nothing_and_hide_nothing() {
         let have = Have { len: 1 << 60, ..known[0] };
         session.say(&Message::Receipt { holder, have });
     }
-    // Alice asks for what was claimed; eve keeps silent.
+    // Alice asks for what was claimed, and eve stays silent.
     session.hear_until("a question", |message| matches!(message, Message::Ask { .. }));
     bob.say("one more");
     alice.hears_text("one more");
@@ -188,7 +188,7 @@ fn l5_poison_entries_stall_nobody_elses() {
     let text = writer.text("behind the poison");
     session.say(&text);
     bob.hears_text("behind the poison");
-    // Two versions of one place: all are told, and the others' words flow.
+    // Two versions of one place: all are told, and the others' messages keep flowing.
     let first = session.chain();
     for text in ["heads", "tails"] {
         session.say(&Message::Entry(first.draft(1, Vec::new(), Kind::Text(text.into())).into()));

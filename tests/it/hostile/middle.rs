@@ -12,8 +12,8 @@ use super::tamper::{CLEAR, pass_records};
 use crate::common::relay;
 
 /// Relays every connection to `to`. `tamper` sees each record of connection 0, 1, … with the side
-/// that it comes from (0 dialer, 1 listener) and its number from that side, and says what passes
-/// in its place; `None` cuts the connection.
+/// that it comes from (0 dialer, 1 listener) and its number from that side, and returns what to
+/// pass in its place; `None` cuts the connection.
 fn tampering(
     to: SocketAddr,
     tamper: impl Fn((usize, usize), usize, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static,
@@ -54,7 +54,7 @@ fn w2_a_relay_that_splits_at_every_offset_changes_nothing() {
     assert!(bob.saved()[0].1 == bytes);
 }
 
-/// A newcomer's connection is cut behind `cut` records of one side; then it connects undisturbed.
+/// A newcomer's connection is cut after `cut` records of one side; then it connects undisturbed.
 fn cut_and_come_again(password: Option<&str>, side: usize, cut: usize) {
     let mut alice = match password {
         Some(password) => Host::locked("alice", password),
@@ -69,7 +69,7 @@ fn cut_and_come_again(password: Option<&str>, side: usize, cut: usize) {
         None => bob.connect(to),
     };
     let first = connect(&mut bob, via);
-    // Hello, what the plan says, and the identity of each side come before anything is committed.
+    // Hello, the messages of the plan, and each side's identity come before anything is committed.
     if cut < 3 {
         assert!(first.is_err(), "complete behind {cut} records of side {side}");
     }
@@ -92,12 +92,12 @@ fn w4_a_handshake_cut_at_any_record_changes_nothing() {
     }
 }
 
-/// Alice's records behind which she is tampered with: the handshake, the agreement, the first
-/// have-vectors, and her address as bob saw it, without which he cannot dial her again.
+/// Alice's records that pass untouched: the handshake, the agreement, the first have-vectors, and
+/// her address as bob saw it, without which he cannot redial her.
 const UNDISTURBED: usize = 12;
 
-/// Bob is linked through a relay that does something with records of the first connection, then
-/// hears what alice says: everything, once, over a link that is not the first.
+/// Bob links through a relay that tampers with records of the first connection, then hears what
+/// alice says: everything, once, over a later link.
 fn heard_once_through(
     what: &str,
     tamper: impl Fn(usize, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
@@ -157,7 +157,7 @@ fn w5_replayed_duplicated_and_reordered_records_show_nothing_twice() {
 
 #[test]
 fn w5_what_a_side_said_sent_back_to_it_ends_the_connection() {
-    // Hello, what the plan says, identity: nothing is committed before these.
+    // Hello, the messages of the plan, identity: nothing is committed before these.
     for reflected in 0..3 {
         let (alice, mut bob) = (Host::new("alice"), Host::new("bob"));
         let via = relay(Ipv4Addr::UNSPECIFIED, alice.addr(), move |(_, side), from, into| {

@@ -1,8 +1,8 @@
 //! Eve against real nodes: what must hold whatever she says, sends or withholds.
 //!
 //! Eve speaks the real protocol ([`eve::Eve`]); her victims are whole nodes in this process
-//! ([`host::Host`]) or the program itself. Every threat that is promised to be met has a test
-//! whose name begins with its number; those not found here are units of the part that meets them:
+//! ([`host::Host`]) or the program itself. Every threat that klatch must withstand has a test whose
+//! name begins with its number; those not found here are unit tests of the part concerned:
 //!
 //! | threat | here | units elsewhere |
 //! |---|---|---|

@@ -1,4 +1,4 @@
-//! Offers that reach for the offers of others, or for more than a node keeps in mind.
+//! Offers that interfere with those of others, or exceed what a node stores.
 
 use std::sync::Arc;
 
@@ -61,10 +61,10 @@ fn nobody_takes_back_or_replaces_what_others_offer() {
         };
         assert!(!host.rest().iter().any(lies));
     }
-    // Her file of that name, which nobody here has, does not stand in the way of alice's.
+    // Her file of that name, which nobody here has, does not hide alice's.
     bob.download("plan.txt").unwrap();
     assert_eq!(bob.saved()[0].1, b"the plan");
-    // What is her own she takes back.
+    // She can take back what is her own.
     let own = files(&mut bob).into_iter().find(|row| row.file.name.raw() == "unknown.txt");
     let entry = writer.write(Kind::Withdraw(own.unwrap().id));
     session.say(&Message::Entry(entry.into()));
@@ -76,7 +76,7 @@ fn nobody_takes_back_or_replaces_what_others_offer() {
 fn a_member_that_claims_to_have_twenty_thousand_files_costs_little() {
     let (mut alice, mut bob) = Host::pair();
     let mut session = Eve::new().join(alice.addr());
-    // More than klatch hears of one member at once: it goes on hearing while the others go on.
+    // More than klatch accepts from one member at once: it reads on slowly while the others go on.
     for number in 0..20_000_u32 {
         let mut id = [0; 32];
         id[..4].copy_from_slice(&number.to_be_bytes());

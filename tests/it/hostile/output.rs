@@ -90,7 +90,7 @@ fn eve_named(eve: &Eve, victim: SocketAddr) -> Session {
     session
 }
 
-/// Somebody whom the victim dials: one that refuses with a trick, one that is no klatch.
+/// Hosts that the victim dials: one refuses with a trick, one is no klatch.
 fn tricks_of_hosts(program: &mut Program) {
     let ear = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = ear.local_addr().unwrap().port();
@@ -144,9 +144,9 @@ fn t1_nothing_foreign_reaches_the_screen_of_a_person() {
     assert_harmless(&out, &[]);
     assert_harmless(&err, &[]);
     let out = String::from_utf8(out).unwrap();
-    // The tricks were heard, and shown for what they are.
+    // The tricks were received, and shown escaped.
     assert!(out.contains("eve offers \\u{1b}]52;c;ZXZpbA==\\u{7}"), "{out}");
-    // Lines that eve makes begin with her name or four spaces, whatever she says.
+    // Lines that eve causes begin with her name or four spaces, whatever she says.
     let lines: Vec<_> = out.lines().collect();
     assert!(!lines.contains(&"* eve left") && !lines.contains(&"alice: hello"));
     assert!(lines.contains(&"    * eve left"), "{out}");
@@ -162,7 +162,7 @@ fn t1_nothing_foreign_reaches_the_screen_behind_a_script() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    // Escaped, and yet the very text.
+    // Escaped in JSON, and yet the exact text.
     let offered = |event: &serde_json::Value| {
         event["event"] == "file_offered" && event["file"]["name"] == TRICKS[2]
     };
@@ -171,7 +171,7 @@ fn t1_nothing_foreign_reaches_the_screen_behind_a_script() {
     assert!(!events.iter().any(forged));
 }
 
-/// Words to compare are waited for, but not for ever; and a peer cannot fill the screen with them.
+/// Comparing words does not wait for ever; and a peer cannot fill the screen with requests.
 #[test]
 fn h10_words_are_not_waited_for_in_vain_and_come_at_a_rate() {
     let mut alice = Host::new("alice");

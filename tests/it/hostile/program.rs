@@ -1,4 +1,4 @@
-//! The program itself as the victim: every byte that it prints is kept.
+//! The program itself as the victim: every byte that it prints is recorded.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ pub(super) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<Vec<u8>>,
-    /// Everything printed on stdout so far, as far as it was read.
+    /// Everything read from stdout so far.
     pub(super) stdout: Vec<u8>,
     errors: Option<JoinHandle<Vec<u8>>>,
     pub(super) addr: SocketAddr,
@@ -30,7 +30,7 @@ impl Program {
         Self::start_as(command, name, json)
     }
 
-    /// Starts it by a command that takes klatch's options.
+    /// Starts it through a command that accepts klatch's options.
     pub(super) fn start_as(mut command: Command, name: &str, json: bool) -> Self {
         let home = tempfile::tempdir().unwrap();
         command.args([
@@ -88,7 +88,7 @@ impl Program {
         stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
-    /// The first line printed from now on from which `pick` takes something.
+    /// The first line printed from now on from which `pick` gets something.
     pub(super) fn reads<T>(&mut self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + SOON;
         loop {
@@ -107,7 +107,7 @@ impl Program {
         self.reads(wanted, |line| line.contains(wanted).then_some(()));
     }
 
-    /// Ends it; gives how it ended, all of stdout and all of stderr.
+    /// Ends it; returns its status, all of stdout and all of stderr.
     pub(super) fn quit(mut self) -> (ExitStatus, Vec<u8>, Vec<u8>) {
         self.types("quit");
         drop(self.stdin.take());
@@ -122,7 +122,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // One that has ended already is what is wanted.
+        // If it has ended already, that is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -136,7 +136,7 @@ pub(crate) fn status_of(id: u32, field: &str) -> u64 {
     line.split_whitespace().find_map(|word| word.parse().ok()).unwrap()
 }
 
-/// Stops a program as Ctrl-Z does, and lets it go on as `fg` does.
+/// Stops a program as Ctrl-Z does, and continues it as `fg` does.
 #[cfg(target_os = "linux")]
 pub(crate) fn stop_for_a_while(id: u32, meanwhile: impl FnOnce()) {
     use rustix::process::{Pid, Signal, kill_process};

@@ -1,5 +1,5 @@
 //! H12, H13 and H16: records of membership that are replayed, withheld, made in parallel or told
-//! to each differently; and secrets that are nobody's but members'.
+//! differently to each; and secrets that belong to members only.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::host::{Host, password};
 const FIRST: &str = "correct horse";
 
 impl Session {
-    /// Behind a handshake, with nothing said yet.
+    /// A session after the handshake, with nothing said yet.
     fn silent(wire: Wire, room: RoomId, host: MemberId, home: Granted, identity: Identity) -> Self {
         let (known, early) = (Records::new(), VecDeque::new());
         Self { wire, room, host, home, known, identity, early }
@@ -77,7 +77,7 @@ impl Session {
         self.settle();
     }
 
-    /// The ticket by which she is a member once somebody has kept her.
+    /// The ticket by which she is a member once somebody kept her in a record.
     fn kept(&self) -> RecordId {
         let me = self.me();
         let of =
@@ -87,7 +87,7 @@ impl Session {
     }
 }
 
-/// Whom each knows: the register of a host, as a guest who asks for all of it hears it.
+/// A host's register, as a guest who asks for all of it receives it.
 pub(super) fn register_of(host: &Host) -> BTreeMap<RecordId, Arc<SignedRecord>> {
     let session = Eve::new().join(host.addr());
     let mine = session.ticket().id;
@@ -95,7 +95,7 @@ pub(super) fn register_of(host: &Host) -> BTreeMap<RecordId, Arc<SignedRecord>> 
     known.map(|of| (of.id, Arc::clone(of))).collect()
 }
 
-/// Alice and bob go on, and nothing of what eve did is left between them.
+/// Alice and bob still work, and what eve did left nothing behind.
 fn assert_well(alice: &mut Host, bob: &mut Host) {
     alice.say("still here");
     bob.hears_text("still here");
@@ -108,7 +108,7 @@ fn assert_well(alice: &mut Host, bob: &mut Host) {
     assert!(!alice.rest().iter().any(gone) && !bob.rest().iter().any(gone));
 }
 
-/// Everybody has said something, so that all tickets are known.
+/// A room in which everybody has spoken, so that all tickets are known.
 fn room_with_eve() -> (Host, Host, Eve, Session) {
     let (mut alice, mut bob) = Host::pair();
     bob.say("bob was here");
@@ -124,7 +124,7 @@ fn room_with_eve() -> (Host, Host, Eve, Session) {
 fn h12_an_abandoned_lock_that_an_outsider_replays_is_not_followed() {
     let (mut alice, mut bob, eve, session) = room_with_eve();
     let hers = session.ticket();
-    // Signed while she was a member, and never shown; then she is removed.
+    // She signed it while she was a member, and showed it to nobody; then she was removed.
     let closing = session.signs(session.closing(hers.id, 1));
     let removal = session.signs(session.removal(session.host));
     alice.removes("eve");
@@ -137,7 +137,7 @@ fn h12_an_abandoned_lock_that_an_outsider_replays_is_not_followed() {
     assert_well(&mut alice, &mut bob);
     let locked = |notice: &Arc<Notice>| matches!(**notice, Notice::RoomLocked { .. });
     assert!(!alice.rest().iter().chain(&bob.rest()).any(locked));
-    // The door is open, though not to her who was removed.
+    // The door is open, though not to eve, who was removed.
     let mut carol = Host::new("carol");
     carol.connect(alice.addr()).unwrap();
     let refusal = eve.again().try_to_join(alice.addr(), &Entry::Open, Vec::new()).err();
@@ -148,7 +148,7 @@ fn eve_elsewhere(host: &Host) -> Session {
     Eve::new().join(host.addr())
 }
 
-/// An old closing that was opened again closes nothing when it comes once more.
+/// A closing that was undone closes nothing when it is replayed.
 #[test]
 fn h12_what_was_undone_stays_undone() {
     let mut alice = Host::new("alice");
@@ -188,14 +188,14 @@ fn h12_records_of_another_room_and_with_bad_signatures_end_the_link() {
         bad(&good, [0; 64]),
         bad(&good, others.signature),
         bad(&hers, good.signature),
-        // In eve's name, by another.
+        // In eve's name, signed by another.
         others,
     ];
     for (number, lie) in lies.iter().enumerate() {
         let mut session = Eve::new().join(alice.addr());
         session.say(&Message::Records(vec![Arc::clone(lie)]));
         assert_eq!(session.wire.ended(), Some(Why::Protocol), "{number}");
-        // The same before the link.
+        // The same before there is a link.
         let stranger = Eve::new();
         let mut wire = stranger.dial(alice.addr(), Role::Session);
         wire.greet(stranger.hello_of_member(), &session.room);
@@ -206,7 +206,7 @@ fn h12_records_of_another_room_and_with_bad_signatures_end_the_link() {
         early.say(&Message::Records(vec![Arc::clone(lie)]));
         assert_eq!(early.wire.ended(), Some(Why::Protocol), "{number}");
     }
-    // And in the chain of somebody who is asked for one.
+    // And in a chain that a guest is asked to show.
     alice.closes(FIRST);
     bob.hears_lock();
     for (number, lie) in lies.iter().enumerate() {
@@ -221,7 +221,7 @@ fn h12_records_of_another_room_and_with_bad_signatures_end_the_link() {
     assert_well(&mut alice, &mut bob);
 }
 
-/// A ticket counts once its parent is there, whoever withholds that, and is not lost meanwhile.
+/// A ticket counts once its parent is there; if somebody withholds that, the ticket is not lost.
 #[test]
 fn h12_what_waits_for_a_withheld_record_counts_when_it_comes() {
     let (mut alice, mut bob, _eve, mut session) = room_with_eve();
@@ -234,7 +234,7 @@ fn h12_what_waits_for_a_withheld_record_counts_when_it_comes() {
     let below = eve_like(&session, &first);
     let below = below.signs(below.lets_in(above.id, second.id()));
     session.tells(&[&below]);
-    // With the parent withheld from her own chain she is nobody.
+    // With its parent withheld from her own chain she is nobody.
     let chain = [Arc::clone(&below)];
     let refusal = second.comes_back(bob.addr(), &home, &chain).err();
     assert_eq!(refusal.expect("nobody let her in").why, Why::NotMember);
@@ -246,7 +246,7 @@ fn h12_what_waits_for_a_withheld_record_counts_when_it_comes() {
     assert_well(&mut alice, &mut bob);
 }
 
-/// A session of somebody else's that is never spoken over: only to sign with her key.
+/// A session that is never used to speak: only to sign with `signer`'s key.
 fn eve_like(session: &Session, signer: &Eve) -> Session {
     let to = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = to.local_addr().unwrap();
@@ -257,7 +257,7 @@ fn eve_like(session: &Session, signer: &Eve) -> Session {
     Session::silent(wire, session.room, session.host, home, signer.identity.clone())
 }
 
-/// Eve claims to have all that there is, or what there is not: others agree all the same.
+/// Eve claims to have everything, or what does not exist: others agree all the same.
 #[test]
 fn h12_whoever_lies_about_what_it_has_keeps_nothing_from_others() {
     let (mut alice, mut bob, eve, session) = room_with_eve();
@@ -271,7 +271,7 @@ fn h12_whoever_lies_about_what_it_has_keeps_nothing_from_others() {
         wire.greet(again.hello_of_member(), &home.room);
         let host = match wire.recognise(&again, &[]) {
             Ok(host) => host,
-            // Her last link is being looked after.
+            // Her last link is still being closed.
             Err(refusal) => panic!("{refusal:?}"),
         };
         let (room, identity) = (home.room, again.identity.clone());
@@ -289,7 +289,7 @@ fn h12_whoever_lies_about_what_it_has_keeps_nothing_from_others() {
     assert_well(&mut alice, &mut bob);
 }
 
-/// Eve is two: her locks do not know of each other. People are told; nobody is lost.
+/// Eve runs twice: her locks do not know of each other. People are told; nobody is lost.
 #[test]
 fn h12_parallel_locks_of_one_member_are_told_and_lose_nobody() {
     let (mut alice, mut bob, _eve, mut session) = room_with_eve();
@@ -300,14 +300,14 @@ fn h12_parallel_locks_of_one_member_are_told_and_lose_nobody() {
         host.hears_remark("two conflicting locks");
     }
     assert_well(&mut alice, &mut bob);
-    // The founder opens what she closed.
+    // The founder opens the room that she closed.
     alice.run(Command::Unlock).unwrap();
     let mut carol = Host::new("carol");
     carol.connect(bob.addr()).unwrap();
 }
 
-/// H13: to each another lock, and to each the other's removal. She is above nobody, so nobody is
-/// lost; both hear both, and agree.
+/// H13: each gets a different lock, and the removal of the other. Eve is above nobody, so nobody is
+/// lost; both receive both, and agree.
 #[test]
 fn h13_another_change_to_each_parts_nobody() {
     let (mut alice, mut bob, eve, mut session) = room_with_eve();
@@ -329,14 +329,14 @@ fn h13_another_change_to_each_parts_nobody() {
     assert_well(&mut alice, &mut bob);
     let removed = |notice: &Arc<Notice>| matches!(**notice, Notice::MemberRemoved { .. });
     assert!(!alice.rest().iter().chain(&bob.rest()).any(removed));
-    // Bob is not above her, alice is.
+    // Bob is not above her, but alice is.
     assert_eq!(bob.run(Command::Unlock).unwrap_err().code, Code::NotAbove);
     alice.run(Command::Unlock).unwrap();
     assert_well(&mut alice, &mut bob);
     assert_eq!(register_of(&alice), register_of(&bob));
 }
 
-/// The same where bob never spoke: nobody but alice knows that she let him in.
+/// The same where bob never spoke: only alice knows that she let him in.
 #[test]
 fn h13_another_change_to_each_parts_no_visitor_that_is_linked() {
     let (mut alice, mut bob) = Host::pair();
@@ -356,7 +356,7 @@ fn h13_another_change_to_each_parts_no_visitor_that_is_linked() {
     assert!(!bob.rest().iter().any(gone), "bob lost alice over a lock of eve's");
 }
 
-/// H16: what a link is told of secrets, after everything else that it is told at first.
+/// H16: what a link is told of secrets, after everything else that it is told at the beginning.
 fn secrets(session: &mut Session) -> Vec<Message> {
     let number = 77;
     session.say(&Message::Ping(number));
@@ -389,7 +389,7 @@ fn h16_only_secrets_in_force_are_told_and_only_to_members() {
     let first = locks_of(&secrets(&mut session));
     let (home, _) = carol.leaves(session);
     alice.hears_leaving("carol");
-    // Changes and an invitation that is ended, while she is away; one that lives.
+    // Changes, and an invitation that ends while she is away; another that lives.
     for text in ["battery staple", "four red kettles", "three blue teapots"] {
         alice.closes(text);
     }
@@ -429,7 +429,7 @@ fn h16_visitors_and_the_removed_hear_no_secret() {
     alice.removes("eve");
     alice.closes("battery staple");
     let _link = alice.invites(false);
-    // Outside she hears no more than that she was removed.
+    // From outside she learns only that she was removed.
     for chain in [Vec::new(), known.clone()] {
         let mut wire = eve.again().dial(alice.addr(), Role::Session);
         wire.greet(eve.hello_of_member(), &home.room);
@@ -438,15 +438,15 @@ fn h16_visitors_and_the_removed_hear_no_secret() {
         assert_eq!(told.record.map(|record| record.record.by()), Some(home.host));
         assert_eq!(wire.ended(), None);
     }
-    // The door is opened: a visitor hears the register, and nothing that opens a closed room.
+    // The door is opened: a visitor receives the register, and nothing that opens a closed room.
     alice.run(Command::Unlock).unwrap();
     let mallory = Eve { name: "mallory".into(), ..Eve::new() };
     let mut visitor = mallory.join(alice.addr());
     assert_eq!(secrets(&mut visitor), []);
-    // She who was removed is still outside, under her key.
+    // She was removed, and is still outside under her key.
     let refusal = eve.again().comes_back(alice.addr(), &home, &known).err();
     assert_eq!(refusal.expect("she is removed").why, Why::Removed);
-    // A visitor who left before the room was closed again gets nothing of what came after.
+    // A visitor who left before the room was closed again learns nothing of what came after.
     let (seen, recorded) = visitor.goes();
     alice.hears_leaving("mallory");
     alice.closes("three blue teapots");

@@ -1,5 +1,5 @@
 //! H11 and H17: Eve was in, and is out: the room was closed without her, or she was removed. She
-//! comes back with everything that she recorded, with what is another's, under her key and others.
+//! comes back with everything that she recorded, with others' records, under her key and new ones.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const FIRST: &str = "correct horse";
 const SECOND: &str = "battery staple";
 
 impl Eve {
-    /// Says goodbye and goes; gives the room and everything that she recorded of it.
+    /// Says goodbye and leaves; returns the room and everything that she recorded of it.
     pub(super) fn leaves(&self, mut session: Session) -> (Granted, Records) {
         let body = Presence { bye: true, ..self.presence(&session.room, 2, vec![]).body.clone() };
         let bye = SignedPresence::sign(&session.room, &self.identity, body);
@@ -49,7 +49,7 @@ impl Session {
         self.known.iter().find(mine).expect("she holds a ticket").clone()
     }
 
-    /// Does something in an open room, so that others know through whom she came.
+    /// Does something in an open room, so that others know who let her in.
     pub(super) fn speaks(&mut self, host: &mut Host, text: &str) {
         let ticket = self.ticket();
         self.say(&Message::Records(vec![ticket]));
@@ -59,7 +59,7 @@ impl Session {
     }
 }
 
-/// How eve tries to come back: she dials alice, or a person at alice dials her.
+/// How eve tries to come back: she dials alice, or alice's user dials her.
 fn tries(
     alice: &mut Host,
     eve: &Eve,
@@ -85,8 +85,8 @@ fn refused(result: Result<Session, Refusal>) -> Refusal {
     }
 }
 
-/// What eve can show: all that she recorded, nothing, her old ticket, another's chain, and those
-/// of all others with hers.
+/// What eve can show: all that she recorded, nothing, her old ticket, another's chain, and
+/// everybody's chains with hers.
 fn chains(home: &Granted, known: &Records, ticket: &Arc<SignedRecord>) -> Vec<Records> {
     let others: Records = known.iter().filter(|of| of.id != ticket.id).cloned().collect();
     vec![
@@ -97,7 +97,7 @@ fn chains(home: &Granted, known: &Records, ticket: &Arc<SignedRecord>) -> Vec<Re
     ]
 }
 
-/// Eve was in the open room, perhaps spoke, and left; bob spoke and stayed; then it was closed.
+/// Eve was in the open room, perhaps spoke, and left; bob spoke and stayed; then alice closed it.
 fn was_in(speaks: bool) -> (Host, Host, Eve, Granted, Records, Arc<SignedRecord>) {
     let (mut alice, mut bob) = Host::pair();
     bob.say("bob was here");
@@ -124,8 +124,8 @@ fn h11_who_was_in_while_the_room_was_open_is_outside_with_everything_recorded() 
             for (number, chain) in chains(&home, &known, &ticket).iter().enumerate() {
                 let refusal = refused(tries(&mut alice, &eve, &home, chain, dials));
                 assert_eq!(refusal.why, Why::NotMember, "{speaks} {dials} {number}");
-                // A closing names people: it is shown to those who were known as members, and to
-                // whoever shows the ticket that it ended.
+                // A closing names people: it is shown only to those who were known as members, and
+                // to those who show the ticket that it ended.
                 let named = speaks || chain.iter().any(|of| of.id == ticket.id);
                 let shown = refusal.record.map(|record| record.record.by());
                 assert_eq!(shown, named.then_some(home.host), "{speaks} {dials} {number}");
@@ -140,7 +140,7 @@ fn h11_who_was_in_while_the_room_was_open_is_outside_with_everything_recorded() 
 #[test]
 fn h11_old_tickets_that_somebody_else_shows_are_the_holders() {
     let (mut alice, _bob, eve, home, known, ticket) = was_in(true);
-    // Under a new key, with all that eve and bob had; and under bob's name.
+    // Under a new key, with all that eve and bob had; also under bob's name.
     for name in ["mallory", "bob"] {
         let mallory = Eve { name: name.into(), ..Eve::new() };
         for dials in [true, false] {
@@ -149,14 +149,14 @@ fn h11_old_tickets_that_somebody_else_shows_are_the_holders() {
             assert_eq!((refusal.why, refusal.record), (Why::NotMember, None));
         }
     }
-    // As a newcomer she is told that the room is closed.
+    // As a newcomer she is only told that the room is closed.
     let mut wire = eve.dial(alice.addr(), Role::Session);
     wire.greet(eve.hello(), &super::eve::NOWHERE);
     assert_eq!(wire.ended(), Some(Why::Locked));
     assert_eq!(alice.linked(), 1);
 }
 
-/// Eve came by password; bob is a member too, and alice removed eve.
+/// Eve came in by password, bob is a member too, and alice has removed eve.
 fn was_removed() -> (Host, Host, Eve, Granted, Records) {
     let mut alice = Host::locked("alice", FIRST);
     let eve = Eve::new();
@@ -191,7 +191,7 @@ fn h17_the_removed_is_refused_under_the_same_key_and_shown_the_record() {
             }
         }
     }
-    // The old password opens nothing; the new one does not open the room to the removed.
+    // The old password no longer opens the room, and the new one does not open it to her.
     for host in [&alice, &bob] {
         let mut wire = eve.dial(host.addr(), Role::Session);
         let entry = Entry::Password(password(FIRST));
@@ -202,14 +202,14 @@ fn h17_the_removed_is_refused_under_the_same_key_and_shown_the_record() {
     bob.hears_lock();
     for host in [&alice, &bob] {
         let entry = Entry::Password(password(SECOND));
-        // Who does not say that it knows the room cannot read the record that it is shown.
+        // Unless she says that she knows the room, she cannot read the record that she is shown.
         let refusal = refused(eve.try_to_join(host.addr(), &entry, Vec::new()));
         assert_eq!((refusal.why, refusal.record), (Why::Removed, None));
     }
     assert_eq!((alice.linked(), bob.linked()), (1, 1));
 }
 
-/// One word lets her in again: alice's, not bob's.
+/// One command lets her in again: alice's, not bob's.
 #[test]
 fn h17_only_a_pardon_lets_the_removed_in_again() {
     let (mut alice, mut bob, eve, home, known) = was_removed();
@@ -219,15 +219,15 @@ fn h17_only_a_pardon_lets_the_removed_in_again() {
     alice.takes_in_again("eve");
     let session = eve.again().comes_back(alice.addr(), &home, &known).expect("she is pardoned");
     assert_eq!(session.host, home.host);
-    // And may be removed again.
+    // And she can be removed again.
     alice.removes("eve");
     drop(session);
     let refusal = refused(tries(&mut alice, &eve, &home, &known, true));
     assert_eq!(refusal.why, Why::Removed);
 }
 
-/// Invitations that she held: the one by which she came is ended; another one lets her key in no
-/// more, and tells her why.
+/// Invitations that she held: the one by which she came is ended; another one no longer lets her
+/// key in, and tells her why.
 #[test]
 fn h17_old_invitations_do_not_bring_the_removed_back() {
     let mut alice = Host::locked("alice", FIRST);
@@ -253,7 +253,7 @@ fn h17_old_invitations_do_not_bring_the_removed_back() {
     }
     bob.say("bob stays");
     alice.hears_text("bob stays");
-    // An open ticket stays open to a new key, until it is ended.
+    // A reusable invitation stays open to a new key until it is ended.
     let mallory = Eve::new();
     let session = mallory.join_by(bob.addr(), &Entry::Invitation(other.clone()), Vec::new());
     mallory.leaves(session);
@@ -267,7 +267,7 @@ fn h17_old_invitations_do_not_bring_the_removed_back() {
     }
 }
 
-/// Whom she let in goes with her; and nobody whom she lets in from outside comes in.
+/// Those whom she let in go with her, and those whom she lets in afterwards do not get in.
 #[test]
 fn h17_puppets_of_the_removed_are_outside() {
     let mut alice = Host::locked("alice", FIRST);
@@ -291,7 +291,7 @@ fn h17_puppets_of_the_removed_are_outside() {
     for (puppet, ticket) in puppets.iter().zip([before, after]) {
         for dials in [true, false] {
             let chain = [hers.clone(), ticket.clone()];
-            // Both are shown whose removal it was.
+            // Both are shown who removed them.
             let refusal = refused(tries(&mut alice, puppet, &home, &chain, dials));
             assert_eq!(refusal.why, Why::Removed);
             let record = refusal.record.expect("it is shown");
@@ -301,7 +301,7 @@ fn h17_puppets_of_the_removed_are_outside() {
     assert_eq!(alice.linked(), 0);
 }
 
-/// Alice dials whom she knew; nobody whom the closing put out is told anything but her key.
+/// Alice dials somebody she knew; those whom the closing put out learn nothing but her key.
 #[test]
 fn h11_a_member_that_dials_a_former_one_shows_no_more_than_its_key() {
     let limits = Limits { redial_min_ms: 50, ..Limits::default() };
@@ -320,7 +320,7 @@ fn h11_a_member_that_dials_a_former_one_shows_no_more_than_its_key() {
     assert!(theirs.locked);
     assert_eq!(wire.shown(), Ok(home.host));
     wire.show(&eve.identity, &home.room);
-    // Eve shows her chain when she is asked, and hears what ended it: nothing else.
+    // Eve shows her chain when asked, and learns what ended it, and nothing else.
     let asked = wire.told();
     assert_eq!(asked, Ok(klatch::wire::opening::Opening::Unknown));
     wire.show_chain(&known);

@@ -1,4 +1,4 @@
-//! L6, L7: who fills the log, or forks it, is refused. Everybody else is heard.
+//! L6, L7: members who fill the log, or fork it, are refused. Everybody else is heard.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use super::eve::Eve;
 use super::floods::{Alice, ticket_of};
 use super::writer::Writer;
 
-/// A log small enough to be filled.
+/// Limits with a log small enough to fill.
 fn small() -> Limits {
     Limits { log_bytes: 8 * 1024 * 1024, ..Limits::default() }
 }
@@ -28,14 +28,14 @@ fn writer(alice: &Alice, of: &Eve) -> Writer {
 }
 
 impl Alice {
-    /// Those at the other ends are still there.
+    /// The peers at the other ends are still connected.
     fn keeps(&mut self, conns: &[ConnId]) {
         for conn in conns {
             self.hears(*conn, Message::Pong(0));
         }
     }
 
-    /// An entry comes, not too fast; whether it is shown.
+    /// An entry comes, not too fast; returns whether it is shown.
     fn shows(&mut self, conn: ConnId, entry: Message) -> bool {
         self.now += 25;
         let effects = self.hears(conn, entry);
@@ -49,7 +49,7 @@ impl Alice {
         self.event(Event::Commanded { face, rights, line: 1, command, draw: draw() })
     }
 
-    /// Alice speaks, and so do these, who came by her door, for the first time.
+    /// Alice and these guests of hers speak for the first time.
     #[track_caller]
     fn hears_all_of(&mut self, people: &[(ConnId, &Eve)]) {
         let effects = self.says("can you hear me?");
@@ -67,7 +67,7 @@ impl Alice {
     }
 }
 
-/// Haves that tell the other end that it was refused.
+/// Have-vectors that tell the other end that it was refused.
 fn refusals(effects: &[Effect], to: ConnId) -> Vec<Have> {
     let haves = effects.iter().filter_map(|effect| match effect {
         Effect::Send { conn, message: Message::Have(list) } if *conn == to => Some(list),
@@ -88,7 +88,7 @@ fn l6_chains_by_the_thousand_silence_nobody() {
         if number % 100 == 0 {
             alice.keeps(&[&conns[..], &[of_bob]].concat());
         }
-        // Under a key of its own, or under that of one who is linked.
+        // Under a key of its own, or under that of somebody who is linked.
         let which = number % 5;
         let identity = match number % 3 {
             0 => eves[which].identity.clone(),
@@ -114,7 +114,7 @@ fn l6_texts_of_fresh_keys_take_no_more_than_their_share() {
     for number in 0..1_000 {
         alice.keeps(&[of_bob, conn]);
         let puppet = Identity::generate();
-        // Half of them have tickets of hers.
+        // Half of them have tickets from her.
         let known = number % 2;
         if known == 1 && number < 400 {
             let ticket = Ticket {
@@ -188,7 +188,7 @@ fn l6_whoever_is_refused_is_told() {
     assert!(alice.shows(conn, more));
 }
 
-/// What bob says of alice's chain is what she tells her person of bob.
+/// What bob says about alice's chain is what alice tells her user about bob.
 #[test]
 fn l6_who_refused_a_message_is_named() {
     let mut alice = Alice::with(Limits::default());

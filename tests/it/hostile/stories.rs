@@ -1,4 +1,4 @@
-//! Eve and real programs: what the other files try on whole nodes, once more from outside.
+//! Eve and real programs: what the other files try on whole nodes, repeated from outside.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -22,8 +22,8 @@ fn addr(peer: &Peer) -> SocketAddr {
     peer.address.parse().unwrap()
 }
 
-/// Eve was in while the room was open, and spoke. It is closed; she comes back with everything, at
-/// each of the two, as dialer and as the one who is dialled.
+/// Eve was in while the room was open, and spoke. Then it is closed; she comes back to each of the
+/// two with everything, as the dialer and as the dialled.
 #[test]
 fn h11_who_was_in_the_open_room_finds_it_closed() {
     let [mut alice, mut bob] = room(["alice", "bob"]);
@@ -65,7 +65,7 @@ fn h11_who_was_in_the_open_room_finds_it_closed() {
     }
 }
 
-/// A guess that is answered, and wrong: it costs no computing on this side.
+/// A wrong guess that is answered: it costs no computing on this side.
 fn guess(to: SocketAddr) -> Option<Refusal> {
     let eve = Eve::new();
     let mut wire = eve.dial(to, Role::Session);
@@ -81,7 +81,7 @@ fn guess(to: SocketAddr) -> Option<Refusal> {
     wire.refused()
 }
 
-/// Guesses until one is not answered, at most so many.
+/// Guesses until one is not answered, `most` times at most.
 fn answered(to: SocketAddr, most: usize) -> usize {
     let tries = (0..most).take_while(|_| match guess(to) {
         Some(Refusal { why: Why::WrongPassword, .. }) => true,
@@ -91,8 +91,8 @@ fn answered(to: SocketAddr, most: usize) -> usize {
     tries.count()
 }
 
-/// Whoever is on this computer is no friend by that: after three quarters of an hour's guesses the
-/// rest comes slowly, unless the setting says that this computer is trusted.
+/// Being on this computer earns no trust: after three quarters of an hour's guesses the rest is
+/// answered slowly, unless the setting says that this computer is trusted.
 #[test]
 fn h3_guesses_from_this_computer_count_unless_it_is_trusted() {
     let limits = Limits { password_attempts_per_hour: 8, ..Limits::default() };
@@ -118,7 +118,7 @@ fn h3_the_setting_is_read_and_the_default_is_not_to_trust() {
         alice.done(&format!("password {FIRST}"));
         assert_eq!(answered(addr(&alice), most + 5), expected, "{setting}");
         if expected > most {
-            // And whoever knows the password was never kept out.
+            // And guests who know the password were never kept out.
             let mut bob = Peer::start("bob");
             enter(&mut bob, &mut alice, FIRST);
         }
@@ -126,8 +126,8 @@ fn h3_the_setting_is_read_and_the_default_is_not_to_trust() {
     }
 }
 
-/// Eve's guests and her records of before the removal change nothing for those who slept: a real
-/// program that was stopped while she was removed is told by whoever tells it first, even by her.
+/// Eve's guests, and her records from before the removal, change nothing for members who slept: a
+/// program that was stopped during the removal learns of it from the first that tells it, even eve.
 #[test]
 fn h17_a_sleeper_follows_the_removal_as_soon_as_it_hears() {
     use rustix::process::Signal;
@@ -138,7 +138,7 @@ fn h17_a_sleeper_follows_the_removal_as_soon_as_it_hears() {
     let (home, _) = session.goes();
     let mut bob = Peer::start("bob");
     enter(&mut bob, &mut alice, FIRST);
-    // Bob sleeps until alice holds him to be gone, so that nothing of hers is on its way to him.
+    // Bob sleeps until alice considers him gone, so that nothing of hers is on its way to him.
     bob.program.signal(Signal::STOP);
     let left = |_: &Message| false;
     alice.expect(json!({"event": "member_left", "member": {"name": "bob"}}));
@@ -149,7 +149,7 @@ fn h17_a_sleeper_follows_the_removal_as_soon_as_it_hears() {
     alice.program.signal(Signal::STOP);
     bob.program.signal(Signal::CONT);
     bob.expect(json!({"event": "member_left", "member": {"name": "alice"}}));
-    // He has not heard: she is a member to him.
+    // He has not heard of it: to him she is a member.
     let again = eve.again();
     let mut with_bob = again.comes_back(addr(&bob), &home, &[]).expect("he does not know yet");
     let text = with_bob.chain().text("do you still talk to me?");

@@ -17,7 +17,7 @@ use super::eve::Eve;
 use super::host::{Host, content};
 use crate::common::{Folder, Peer, Tap};
 
-/// Alters a byte in every chunk of a file so that neither length nor time tells.
+/// Alters a byte in every chunk of a file, without changing its length or time.
 fn spoil(path: &Path, len: usize) {
     let modified = std::fs::metadata(path).unwrap().modified().unwrap();
     let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
@@ -29,7 +29,7 @@ fn spoil(path: &Path, len: usize) {
     file.set_modified(modified).unwrap();
 }
 
-/// Most that can be in flight to one member: each thread a chunk of 256 KiB.
+/// The most that can be in flight to one member: a chunk of 256 KiB for each thread.
 const IN_FLIGHT_BYTES: u64 = 32 * 256 * 1024;
 
 /// The bytes of a finished download.
@@ -50,7 +50,7 @@ fn accusations(host: &mut Host) -> usize {
 }
 
 /// Every chunk that eve sends has a wrong byte: the result is exact all the same, and she is
-/// dropped at the first, and named once.
+/// dropped at the first one, and named once.
 #[test]
 fn s1_a_host_that_flips_a_byte_in_each_chunk_is_dropped_and_named() {
     let (mut alice, mut bob, mut eve) = (Host::new("alice"), Host::new("bob"), Host::new("eve"));
@@ -61,7 +61,7 @@ fn s1_a_host_that_flips_a_byte_in_each_chunk_is_dropped_and_named() {
     let path = eve.send("report.pdf", &bytes);
     spoil(&path, bytes.len());
     bob.hears_offer("report.pdf");
-    // Only eve has it: nothing that she sends is kept.
+    // Only eve has the file: nothing that she sends is kept.
     let line =
         bob.give(Command::Download { wanted: "report.pdf".into(), patient: true, asks: false });
     let told = bob.hears_failure(Code::BadChunk);
@@ -72,11 +72,11 @@ fn s1_a_host_that_flips_a_byte_in_each_chunk_is_dropped_and_named() {
     assert!(bob.saved()[0].1 == bytes);
     assert!(bytes_fetched(&mut bob) <= bytes.len() as u64 + IN_FLIGHT_BYTES);
     assert_eq!(accusations(&mut bob), 0, "once is enough");
-    // Eve looked at her copy again, and offers it no more.
+    // Eve checked her copy again, and no longer offers it.
     eve.hears_failure(Code::HostChangedFile);
 }
 
-/// Alice's file is harmed while bob fetches it from her and from carol.
+/// Alice's file is damaged while bob fetches it from her and from carol.
 fn harmed(harm: impl Fn(&Path)) {
     let (mut alice, mut bob, mut carol) =
         (Host::new("alice"), Host::new("bob"), Host::new("carol"));
@@ -97,7 +97,7 @@ fn harmed(harm: impl Fn(&Path)) {
     assert!(bob.saved()[0].1 == bytes);
     assert_eq!(accusations(&mut bob), 0, "an honest host was called a liar");
 
-    // Whoever asks next finds the offer withdrawn, if bob did not.
+    // The next to ask finds the offer withdrawn, even if bob did not.
     let mut dave = Host::new("dave");
     carol.run(Command::Cancel { wanted: "a.bin".into() }).unwrap();
     bob.run(Command::Leave(LeaveWhen::Now)).unwrap();
@@ -139,14 +139,14 @@ fn s8_a_source_that_becomes_a_link_while_it_is_fetched_harms_nobody() {
 
 #[test]
 fn s8_a_source_that_can_no_longer_be_read_harms_nobody() {
-    // Root may read everything that is there, so it is put where it is not looked for.
+    // Root may read every file, so this one is moved away.
     harmed(|path| std::fs::rename(path, path.with_extension("moved")).unwrap());
 }
 
-/// The only host, a program, is killed five times in the middle, and returns as somebody new.
+/// The only host, a program, is killed five times in the middle, and returns with a new identity.
 #[test]
 fn s5_a_download_outlives_its_only_host() {
-    // Slowly enough to be killed in the middle on any machine.
+    // Slow enough to be killed in the middle on any machine.
     let limits = Limits { down_bytes_per_s: Some(1_500_000), ..Limits::default() };
     let (mut bob, folder) = (Host::with("bob", limits), Folder::new());
     let bytes = content(4, 24 << 20);
@@ -177,11 +177,11 @@ fn s5_a_download_outlives_its_only_host() {
     assert!(again <= 5 * IN_FLIGHT_BYTES.min(3_333_333), "{again} bytes came twice");
 }
 
-/// All hosts but one send a byte each second: the others bring the file, and nearly nothing comes
-/// twice. (The simulator measures the time.)
+/// All hosts but one send a byte each second: the rest comes from that one, and almost nothing
+/// comes twice. (The simulator measures the time.)
 #[test]
 fn s3_hosts_that_drip_do_not_keep_a_download_from_its_end() {
-    // Nobody dials by itself: there is no way to the slow ones but through their taps.
+    // Nobody dials by itself, so the taps are the only way to the slow hosts.
     let limits = Limits { stuck_link_ms: 2_000, dials: 0, ..Limits::default() };
     let host = |name: &str| Host::with(name, limits.clone());
     let (mut bob, mut alice) = (host("bob"), host("alice"));
@@ -247,7 +247,7 @@ fn hostile_names() -> Vec<String> {
     names
 }
 
-/// Each name comes over the wire as an offer of the empty file, which needs no host.
+/// Each name arrives over the wire, in an offer of the empty file, which needs no host.
 #[test]
 fn s9_hostile_names_land_in_the_folder_as_one_plain_component() {
     let mut alice = Host::new("alice");
@@ -277,7 +277,7 @@ fn s9_hostile_names_land_in_the_folder_as_one_plain_component() {
         assert!(matches!(parts[..], [Component::Normal(_)]), "{name:?}");
         let clean = |c: char| !is_control(c) && !is_format(c) && !"/\\:<>\"|?*".contains(c);
         assert!(name.chars().all(clean), "{name:?}");
-        // `[datetime]_` and what is left of the name.
+        // `[datetime]_` and what remains of the name.
         assert!(name.len() > 20 && name.len() < 255, "{name:?}");
     }
     let around = std::fs::read_dir(alice.folder.path()).unwrap().count();
@@ -305,7 +305,7 @@ fn s11_one_name_for_two_files_is_told_and_like_names_replace_nothing() {
     for id in ids {
         assert_eq!(bob.download(&id.to_string()), Ok(()));
     }
-    // Equal but for case, and but for normalisation.
+    // Equal except for case, and except for normalisation.
     let like = ["Plan.txt", "plan.txt", "PLAN.TXT", "pl\u{e4}n.txt", "pla\u{308}n.txt"];
     for (seed, name) in like.iter().enumerate() {
         alice.send(name, &content(10 + seed as u64, 500 + seed));
@@ -314,7 +314,7 @@ fn s11_one_name_for_two_files_is_told_and_like_names_replace_nothing() {
             assert_eq!(bob.download(name), Ok(()), "{name:?}");
         }
     }
-    // Two ways to write one name are one name.
+    // Two spellings of one name are one name.
     let failure = bob.download(like[4]).unwrap_err();
     assert_eq!(failure.code, Code::AmbiguousName, "{failure:?}");
     bob.run(Command::Files).unwrap();
@@ -355,7 +355,7 @@ fn s12_an_offer_of_8_eib_allocates_nothing_and_is_refused_clearly() {
     bob.hears_text("unharmed");
 }
 
-/// The longest file that may be: nothing is set aside for it before there is anything to write.
+/// The longest file allowed: no space is reserved before there is something to write.
 #[test]
 fn s12_a_file_of_2_tib_that_nobody_sends_takes_no_room() {
     let mut alice = Host::new("alice");
@@ -380,7 +380,7 @@ fn s12_a_file_of_2_tib_that_nobody_sends_takes_no_room() {
     alice.run(Command::Cancel { wanted: "huge".into() }).unwrap();
     let failure = alice.outcome(line).unwrap_err();
     assert!(matches!(failure.code, Code::Cancelled | Code::DiskFull), "{failure:?}");
-    // What was cancelled may be on its way out.
+    // A cancelled file may be just being removed.
     let blocks = |entry: std::io::Result<std::fs::DirEntry>| {
         let metadata = entry.unwrap().metadata();
         metadata.map_or(0, |metadata| std::os::unix::fs::MetadataExt::blocks(&metadata))

@@ -1,13 +1,13 @@
-//! Somebody in the middle of a connection who does something with its records. The tests of
-//! `src/net` use this file as well.
+//! A man in the middle who tampers with a connection's records. The tests of `src/net` use this
+//! file too.
 
 use std::io::{Read, Write};
 
-/// Bytes of the dialer and of the listener before their first record: clear and Noise's.
+/// Bytes of the dialer and of the listener before their first record: preamble and Noise handshake.
 pub(crate) const CLEAR: [usize; 2] = [8 + 32, 8 + 48];
 
-/// Passes on what comes from a side that says so many bytes before its first record. `tamper` sees
-/// each record with its number, and says what passes in its place; `None` ends this.
+/// Passes on what comes from a side, `clear` bytes before its first record included. `tamper` sees
+/// each record with its number, and returns what to pass in its place; `None` ends this.
 pub(crate) fn pass_records(
     mut from: impl Read,
     mut into: impl Write,

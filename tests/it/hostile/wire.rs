@@ -15,7 +15,7 @@ use serde_json::json;
 use super::eve::{Eve, Session};
 use super::host::Host;
 
-/// The room goes on after what eve did.
+/// The room works on after what eve did.
 fn assert_well(alice: &mut Host, bob: &mut Host) {
     alice.say("still here");
     bob.hears_text("still here");
@@ -36,7 +36,7 @@ fn w1_a_member_that_announces_a_record_and_withholds_it_is_gone_in_time() {
         session.wire.channel.stream().write(&longest.to_be_bytes()).unwrap();
         withheld.push(session);
     }
-    // One byte more than a message may have is too much at once.
+    // A single byte over a message's limit is too much.
     let mut greedy = Eve::new().join(alice.addr());
     let too_long = 32 * 1024 + 17_u16;
     greedy.wire.channel.stream().write(&too_long.to_be_bytes()).unwrap();
@@ -46,7 +46,7 @@ fn w1_a_member_that_announces_a_record_and_withholds_it_is_gone_in_time() {
         // A ping may have been on its way.
         while session.hear(super::host::SOON).is_some() {}
     }
-    // Nobody was waited for in vain.
+    // Nobody waits for what was withheld.
     assert!(began.elapsed() < super::host::SOON, "{:?}", began.elapsed());
     assert_well(&mut alice, &mut bob);
 }
@@ -78,7 +78,7 @@ fn w6_counts_and_numbers_that_cannot_be_end_the_link() {
         session.say_json(&lie);
         assert_eq!(session.wire.ended(), Some(Why::Protocol), "{lie}");
     }
-    // What is odd but possible is taken calmly.
+    // Odd but possible input is accepted.
     let mut session = Eve::new().join(alice.addr());
     for odd in [
         json!({"kind": "hosting", "file": file, "chunks": 131_072,
@@ -100,7 +100,7 @@ fn w6_counts_and_numbers_that_cannot_be_end_the_link() {
     assert_well(&mut alice, &mut bob);
 }
 
-/// Counts who dials; every dial is closed at once, so that it fails.
+/// Counts dials; each is closed at once, so that it fails.
 fn trap() -> (SocketAddr, Arc<AtomicUsize>) {
     let ear = TcpListener::bind("127.0.0.1:0").unwrap();
     let (addr, count) = (ear.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -114,7 +114,7 @@ fn trap() -> (SocketAddr, Arc<AtomicUsize>) {
     (addr, count)
 }
 
-/// Dials that a member pays for at once: for what it passes on of others, and for lanes.
+/// Dials that count against one member at once: for the addresses that it passes on, and for lanes.
 const TELLER_DIALS: usize = 12;
 const LANE_DIALS: usize = 6;
 
@@ -131,19 +131,19 @@ fn w8_a_teller_of_10_000_addresses_makes_us_dial_a_handful() {
     }
     session.settle();
     alice.run(Command::Wait { what: Wait::Time(1_500), within_ms: 5_000 }).unwrap();
-    // Those in flight at once, and those that failed before the teller was found out: of alice, and
-    // of bob, to whom she passes on that they came.
+    // Dials in flight at once, and those that failed before the teller was found out: by alice, and
+    // by bob, whom alice tells of the newcomers.
     let most = 2 * TELLER_DIALS;
     let dialled = dialled.load(Ordering::SeqCst);
     assert!((1..=most).contains(&dialled), "{dialled} of at most {most}");
     assert_well(&mut alice, &mut bob);
-    // More addresses than a member may have are no presence record.
+    // A presence record with more addresses than allowed is invalid.
     let greedy = Eve::new().presence(&session.room, 1, vec![trap; 5]);
     session.say(&Message::Presence(greedy));
     assert_eq!(session.wire.ended(), Some(Why::Protocol));
 }
 
-/// R7: what a member says at line rate is heard slowly. Its link stays, nobody else waits, and
+/// R7: a member that talks at line rate is heard slowly. Its link stays, nobody else waits, and
 /// people are told a few times.
 #[test]
 fn r7_a_member_at_line_rate_slows_down_its_own_link_only() {
@@ -166,7 +166,7 @@ fn r7_a_member_at_line_rate_slows_down_its_own_link_only() {
     assert_eq!(alice.linked(), 2, "eve is still there");
 }
 
-/// A member may ask to be dialled for lanes, at an address that it names: a lever on third parties.
+/// A member may ask for dials to an address that it names, for lanes: a lever on third parties.
 #[test]
 fn w8_a_member_that_wants_lanes_makes_us_dial_a_handful() {
     let (mut alice, mut bob) = Host::pair();

@@ -11,7 +11,7 @@ use klatch::router::signed::{Chain, EntryBody, EntryRef, Kind, SignedEntry};
 use super::eve::Session;
 
 impl Session {
-    /// A chain of eve's that nobody has heard of.
+    /// A new chain of eve's.
     pub(super) fn chain(&self) -> Writer {
         Writer::new(self.identity.clone(), self.room)
     }
@@ -45,7 +45,7 @@ impl Writer {
         entry
     }
 
-    /// An entry with any number, of which the chain takes no note.
+    /// An entry with any number, which the chain does not record.
     pub(super) fn draft(&self, seq: u64, parents: Vec<EntryRef>, kind: Kind) -> Arc<SignedEntry> {
         let prev = if seq == 1 { None } else { Some(self.prev.unwrap_or_default()) };
         let (chain, time_ms) = (self.chain, self.time_ms);

@@ -13,7 +13,7 @@ fn keys_arrive_in_order_while_messages_pour_in() {
     let mut bob = Peer::start("bob");
     bob.done(&format!("connect {}", ana.address()));
     ana.sees("with bob (");
-    // Said in one go, as fast as klatch takes them.
+    // Sent in one go, as fast as klatch takes them.
     let script: String =
         (0..MESSAGES).map(|number| format!("message {number} of many\n")).collect();
     let mut typed = String::new();
@@ -24,7 +24,7 @@ fn keys_arrive_in_order_while_messages_pour_in() {
         for key in (0..KEYS).map(|at| char::from(b'a' + (at % 26) as u8)) {
             ana.types(&key.to_string());
             typed.push(key);
-            // Each key is seen before the next, behind all the earlier ones.
+            // Each key appears before the next is typed, after all the earlier ones.
             ana.until(&typed, |screen| screen.contains(&format!("> {typed}")));
         }
     });

@@ -1,4 +1,4 @@
-//! T1 on a real terminal: whatever eve says, only klatch's own control sequences reach it.
+//! T1 on a real terminal: whatever eve says, only klatch's own control sequences get there.
 
 use klatch::router::text::{is_control, is_format};
 
@@ -6,7 +6,7 @@ use crate::common::Folder;
 use crate::common::person::{ENTER, Person};
 use crate::hostile::output::{TRICKS, plays_every_trick, says_goodbye};
 
-/// Asserts that nothing but text, line ends and what klatch and its editor write is there.
+/// Asserts that the output is only text, line ends and what klatch and its editor write.
 pub(super) fn assert_only_ours(raw: &[u8]) {
     let text = String::from_utf8_lossy(raw).into_owned();
     let mut rest = text.as_str();
@@ -42,7 +42,7 @@ fn ours(text: &str) -> usize {
     if known { 2 + length + 1 } else { 0 }
 }
 
-/// 4,002 rows for one message would push everything else out of sight.
+/// A message of 4,002 rows would push everything else out of sight.
 #[test]
 fn t1_a_message_of_line_feeds_does_not_fill_the_screen() {
     let folder = Folder::new();
@@ -67,7 +67,7 @@ fn t1_nothing_foreign_reaches_a_live_terminal() {
     }
     says_goodbye(address, "that was all");
     alice.sees("that was all");
-    // What is typed before the line is being edited would go with Ctrl-C.
+    // Anything typed before the line is being edited would be lost with Ctrl-C.
     alice.types("a");
     alice.until("the line", |screen| screen.trim_end().ends_with("> a"));
     alice.types("\t");
@@ -76,15 +76,15 @@ fn t1_nothing_foreign_reaches_a_live_terminal() {
     alice.ends();
     assert_only_ours(&alice.raw);
     let shown = String::from_utf8_lossy(&alice.raw).into_owned();
-    // The tricks were heard, and shown for what they are.
+    // The tricks were received, and shown escaped.
     assert!(shown.contains("eve offers \\u{1b}]52;c;ZXZpbA==\\u{7}"), "{shown}");
     assert!(shown.contains("\r\n    * eve left"), "her lines are indented");
     assert!(!shown.contains("\n* eve left\r\nerror: no"));
-    // The scanner would notice.
+    // The check would notice them.
     for trick in TRICKS {
         let escapes = trick.chars().any(|c| (is_control(c) || is_format(c)) && c != '\n');
         let caught = std::panic::catch_unwind(|| assert_only_ours(trick.as_bytes())).is_err();
-        // What the editor writes itself is looked for as it stands.
+        // The editor writes some of these itself; they are searched for exactly.
         let looks_like_ours = ["bell", "over"].iter().any(|start| trick.starts_with(start));
         assert!(!escapes || caught || looks_like_ours, "{trick:?}");
         assert!(!escapes || !shown.contains(trick), "{trick:?}");

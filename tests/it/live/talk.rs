@@ -1,4 +1,4 @@
-//! What is shown: messages above the line being typed, who holds them, and names.
+//! What is shown: messages above the line being typed, who has them, and names.
 
 use serde_json::json;
 
@@ -21,10 +21,10 @@ fn messages_appear_above_the_line_being_typed() {
     ana.sees("> half a thought");
     ana.types(ENTER);
     bob.hears("half a thought");
-    // The line became a message of its own, which bob holds.
+    // The line became a message, which bob holds.
     let screen = ana.sees("ana: half a thought ✓");
     assert!(!screen.contains("> half"), "{screen}");
-    // A command is shown, and is no message.
+    // A command is shown, but is not a message.
     ana.types(&format!("members{ENTER}"));
     let screen = ana.until("bob's row", |screen| {
         screen.lines().any(|row| row.contains("*   bob") && row.contains("since "))
@@ -39,7 +39,7 @@ fn messages_appear_above_the_line_being_typed() {
     bob.expect(json!({"event": "member_left"}));
 }
 
-/// Ana, who fetches a large file from bob.
+/// Ana, fetching a large file from bob.
 fn who_fetches(options: &[&str]) -> (Folder, Person, Peer) {
     let folder = Folder::new();
     let mut ana = Person::start("ana", &folder.path(""), options);
@@ -98,7 +98,7 @@ fn words_are_compared_and_a_new_key_under_the_name_is_told() {
     ana.sees("do both of you have the same words? [y/N]");
     ana.types(&format!("y{ENTER}"));
     ana.sees("* bob✓ is verified from now on");
-    // From then on the mark stands wherever the name does.
+    // From then on the mark appears wherever the name does.
     bob.done("it is me");
     ana.sees("bob✓: it is me");
     bob.done("name bobby");
@@ -111,7 +111,7 @@ fn words_are_compared_and_a_new_key_under_the_name_is_told() {
     ana.sees("* bob✓ left");
     bob.done(&to_ana);
     ana.sees("* bob✓ joined");
-    // It comes with the name, and no name can have it.
+    // Only klatch adds the mark: no name can contain it.
     let mut eve = Peer::start("eve✓");
     eve.done(&format!("connect {}", ana.address()));
     ana.sees("* eve\\u{2713} joined");
@@ -119,7 +119,7 @@ fn words_are_compared_and_a_new_key_under_the_name_is_told() {
     ana.ends();
     drop((bob, eve));
 
-    // In the next run somebody else comes under that name, or under one that looks like it.
+    // In the next run somebody else comes under that name, or under a similar one.
     let mut ana = Person::start("ana", &folder.path(""), &args);
     let mut other = Peer::start("b\u{43e}b");
     other.done(&format!("connect {}", ana.address()));
@@ -167,13 +167,13 @@ fn how_a_download_ended_is_said_once() {
     ana.has_written("⇣ large.img ");
     ana.types(&format!("cancel large.img{ENTER}"));
     ana.sees("large.img was not fetched: the download was cancelled");
-    // What else there is to say comes before the answer to this.
+    // Other news comes before the answer to this.
     ana.types(&format!("members{ENTER}"));
     let screen = ana.sees("2 members here");
     assert_eq!(screen.matches("was cancelled").count(), 1, "{screen}");
 }
 
-/// Nothing is closed, and nobody put out, by whoever leaves a question without an answer.
+/// If a question is left without an answer, nothing is closed and nobody put out.
 #[test]
 fn whoever_leaves_a_question_ends_its_command() {
     let folder = Folder::new();
@@ -194,7 +194,7 @@ fn whoever_leaves_a_question_ends_its_command() {
     for line in ["send me the file please", "download the thing", "verify this claim"] {
         let (word, _) = line.split_once(' ').unwrap();
         ana.types(&format!("{line}{ENTER}"));
-        // The hint may begin in one row and end in the next.
+        // The hint may wrap from one row to the next.
         let hint = format!("/say {word} …");
         let joined = |screen: &str| screen.split_whitespace().collect::<Vec<_>>().join(" ");
         ana.until(&hint, |screen| joined(screen).contains(&hint));

@@ -31,7 +31,7 @@ fn words_are_completed() {
     ana.sees("* you offer my report.pdf");
     ana.types(&format!("bo{TAB}hi{ENTER}"));
     bob.hears("bob: hi");
-    // Several candidates are listed, and messages go on arriving above the line.
+    // Several candidates are listed, and messages still arrive above the line.
     ana.types(&format!("w{TAB}"));
     ana.sees("> /wait ");
     ana.types(TAB);
@@ -70,7 +70,7 @@ fn pasted_lines_are_asked_about() {
     ana.sees("send these 2 lines?");
     ana.types(&format!("o{ENTER}"));
     bob.hears("four\nfive");
-    // One line is no question, and nothing pasted acts on the terminal.
+    // A single line needs no question, and nothing pasted acts on the terminal.
     ana.types(&paste("six\u{9b}2J\u{7}\u{202e}"));
     ana.sees("> six");
     ana.clears();
@@ -92,15 +92,15 @@ fn a_password_is_never_shown_and_in_no_file() {
     ana.types(SECRET);
     ana.types(ENTER);
     ana.sees("* you closed the room");
-    // Typed behind the command, and typed ahead of the question, all at once.
+    // A password typed after the command, then one typed ahead of the question.
     ana.types(&format!("password {SECRET}"));
     ana.sees("> password ••••");
     ana.types(ENTER);
-    // It might as well be a sentence.
+    // The line might as well be a sentence.
     ana.sees("run this command? [y/N]");
     ana.types(&format!("y{ENTER}"));
     ana.until("a second change", |screen| screen.matches("you changed the password").count() == 1);
-    // Typed ahead of the question it is no answer to it, may be no message either, and is not seen.
+    // Typed ahead of the question it is no answer; nor may it become a message, and it is not seen.
     ana.types(&format!("password{ENTER}{SECRET}{ENTER}"));
     ana.sees("New password");
     ana.types(&format!("{SECRET}{ENTER}"));
@@ -108,7 +108,7 @@ fn a_password_is_never_shown_and_in_no_file() {
     ana.sees("this may be a password: send it to the room as a message? [y/N]");
     ana.types(ENTER);
     ana.sees("* not sent");
-    // The arrow up does not bring it back.
+    // The arrow up does not bring the password back.
     ana.types(&format!("{UP}{UP}{UP}"));
     ana.until("an earlier line", |screen| screen.trim_end().ends_with("> password"));
     ana.clears();
@@ -155,14 +155,14 @@ fn a_password_typed_once_too_often_is_no_message() {
         let text = event["text"].as_str().unwrap_or_default();
         event["event"] == "notice" && text.contains("wrong password tried from 127.0.0.1")
     });
-    // Here the question was expected again.
+    // Typed again here, as if the question were still open.
     let question = "* this may be a password: send it to the room as a message? [y/N]";
     ana.types(&format!("{SECRET}{ENTER}"));
     ana.sees(question);
     ana.types(ENTER);
     ana.sees("* not sent");
     assert!(!ana.screen().contains(SECRET), "{}", ana.screen());
-    // The answer was no, so the question stays for what comes next; a command needs none.
+    // After a no, the next message is asked about too; a command is not.
     ana.types(&format!("hello?{ENTER}"));
     ana.sees(question);
     ana.types(&format!("y{ENTER}"));
@@ -231,7 +231,7 @@ fn the_screen_may_change_its_size() {
     let long = "word ".repeat(30);
     bob.done(long.trim_end());
     let screen = ana.until("all rows", |screen| screen.matches("word").count() >= 30);
-    // Rows after the first are indented, in the new width.
+    // Rows after the first are indented for the new width.
     let rows: Vec<&str> = screen.lines().filter(|row| row.contains("word word")).collect();
     assert!(rows.len() >= 3, "{screen}");
     assert!(rows[1..].iter().all(|row| row.starts_with("    word")), "{screen}");
@@ -247,7 +247,7 @@ fn the_screen_may_change_its_size() {
     ana.until("a prompt of its own", |screen| screen.lines().any(|row| row == "> next"));
 }
 
-/// What stands where after that depends on the terminal: some break long rows anew, some cut them.
+/// Where things end up afterwards depends on the terminal: some rewrap long rows, some cut them.
 #[test]
 fn another_size_leaves_no_stale_copies_and_cuts_nothing() {
     let folder = Folder::new();
@@ -286,7 +286,7 @@ fn ctrl_c_clears_the_line_and_twice_leaves() {
     ana.types("something wrong");
     ana.sees("> something wrong");
     ana.clears();
-    // Something typed in between: it does not count as twice.
+    // Other input in between: the first Ctrl-C no longer counts.
     ana.types("again");
     ana.sees("> again");
     ana.clears();
@@ -298,7 +298,7 @@ fn ctrl_c_clears_the_line_and_twice_leaves() {
     assert!(ana.is_as_it_was());
 }
 
-/// Whatever a shell made of the terminal meanwhile.
+/// Whatever a shell did to the terminal meanwhile.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_klatch_that_was_stopped_has_its_terminal_back() {
@@ -318,7 +318,7 @@ fn a_klatch_that_was_stopped_has_its_terminal_back() {
     ana.sees("> half a line");
     ana.raw.clear();
     stop_for_a_while(ana.pid(), || as_a_shell_would(&ana));
-    // It stands there again, below what a shell may have written.
+    // The line is there again, below what a shell may have written.
     ana.has_written("> half a line");
     wait_until("keys are the editor's", || keys_of(&ana).is_empty());
     ana.types(&format!(" goes on{ENTER}"));
@@ -327,7 +327,7 @@ fn a_klatch_that_was_stopped_has_its_terminal_back() {
     assert_eq!(ana.ends(), 0);
 }
 
-/// A listener at which nobody answers, and the command that waits for it.
+/// A listener that never answers, and the command that waits for it.
 fn deaf() -> (std::net::TcpListener, String) {
     let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = deaf.local_addr().unwrap().port();
@@ -344,7 +344,7 @@ fn ctrl_c_ends_the_waiting_for_a_command() {
         ana.types(&format!("{connect}{ENTER}"));
         let _socket = deaf.accept().unwrap();
         if times == 2 {
-            // The first one clears what was typed meanwhile.
+            // The first Ctrl-C clears what was typed meanwhile.
             ana.types("meanwhile");
             ana.sees("> meanwhile");
             ana.clears();
@@ -376,7 +376,7 @@ fn what_is_typed_while_a_command_runs_is_seen_and_kept() {
     let screen = ana.sees("> and a draft");
     assert!(screen.contains("> one\n> /members\n> and a draft"), "{screen}");
     assert!(!screen.contains("ana: one"), "its turn has not come: {screen}");
-    // The command ends; what was typed goes on in order.
+    // The command ends, and the typed lines follow in order.
     drop((socket, deaf));
     ana.sees("error: ");
     ana.sees("ana: one");
@@ -405,7 +405,7 @@ fn what_was_typed_before_a_question_is_no_answer_to_it() {
     ana.until("the draft", |screen| screen.trim_end().ends_with("> dra"));
     ana.types(&format!("ft{ENTER}"));
     bob.hears("draft");
-    // The same where a line may be a slip; what waits is there to be mended with it.
+    // The same for a possible slip: what was typed after it comes back for correction with it.
     ana.types(&format!("pasword hunter{ENTER}y{ENTER}"));
     ana.sees("send this as a message? [y/N]");
     ana.types(&format!("y{ENTER}"));
@@ -419,7 +419,7 @@ fn what_was_typed_before_a_question_is_no_answer_to_it() {
     ana.types(ENTER);
     ana.sees("send these 2 lines?");
     ana.types(ENTER);
-    // Leaving asks where somebody fetches, and passwords where a room is closed.
+    // Leaving asks first if somebody is fetching, and passwords if a room is closed.
     bob.done(&format!("password {SECRET}"));
     let mut eve = Person::start("eve", &folder.path(""), &[]);
     eve.address();
@@ -432,7 +432,7 @@ fn what_was_typed_before_a_question_is_no_answer_to_it() {
     bob.hears("hello");
 }
 
-/// Which of the terminal's own ways with keys are on.
+/// Which of the terminal's own key handling modes are on.
 #[cfg(target_os = "linux")]
 fn keys_of(ana: &Person) -> LocalModes {
     let all = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
@@ -448,7 +448,7 @@ fn as_a_shell_would(ana: &Person) {
     tcsetattr(&tty, OptionalActions::Now, &modes).unwrap();
 }
 
-/// In the middle of a search, of a quoted key or of an Esc the editor listens to nothing else.
+/// In the middle of a search, a quoted key or an Esc the editor reacts to nothing else.
 #[test]
 fn whatever_the_editor_waits_for_signals_end_klatch() {
     let folder = Folder::new();
@@ -485,7 +485,7 @@ fn ctrl_d_and_signals_leave_the_terminal_as_it_was() {
     }
 }
 
-/// Ana on a terminal with this variable.
+/// Ana on a terminal with this environment variable.
 fn ana_with(variable: &str, folder: &Folder) -> Person {
     let mut command = portable_pty::CommandBuilder::new("env");
     command.args([variable, env!("CARGO_BIN_EXE_klatch"), "--ui", "terminal", "--ephemeral"]);
@@ -494,7 +494,7 @@ fn ana_with(variable: &str, folder: &Folder) -> Person {
     Person::spawn("ana", command)
 }
 
-/// Somebody on a terminal who hears bob say hello; gives what was written.
+/// Somebody on a terminal who hears bob say hello; returns everything written to it.
 fn hears_hello(variable: &str) -> Vec<u8> {
     let folder = Folder::new();
     let mut ana = ana_with(variable, &folder);
@@ -520,7 +520,7 @@ fn without_colours_a_line_is_edited_all_the_same() {
     let mut codes = raw.split("\x1b[").skip(1);
     let colour = codes.find(|code| {
         let end = code.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(0);
-        // To take all colours back is none.
+        // A code that resets all colours is not a colour.
         code[end..].starts_with('m') && !matches!(&code[..end], "" | "0")
     });
     assert_eq!(colour, None, "{raw:?}");
@@ -553,7 +553,7 @@ fn ctrl_d_where_no_line_is_edited_waits_for_who_fetches_from_here_alone() {
     assert_eq!(ana.ends(), 0);
 }
 
-/// A slip must not tell the room a password, and a sentence not end anything.
+/// A slip must not tell the room a password, and a sentence must not run a command.
 #[test]
 fn what_may_be_a_slip_is_asked_about_and_comes_back_to_be_mended() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! S7 and what is left of downloads: the disk's side of things.
+//! S7, and leftovers of downloads: the disk's side of things.
 
 use super::*;
 use crate::files::faulty::FaultyDisk;
@@ -92,7 +92,7 @@ fn what_a_slow_host_keeps_open_is_removed_all_the_same() {
     let (asks, _serves) = lane(&alice, &bob);
     bob.begin(&offer, asks.conn);
     bob.fetch_all(offer.file, &[asks.conn], &[3]);
-    // A host that never answers: its lane holds the partial file.
+    // A host that never answers, so its lane holds the partial file.
     let (silent, mut host) = channels();
     let silent = Running::start(&bob, true, silent);
     bob.fetch(offer.file, silent.conn, 0);
@@ -100,7 +100,7 @@ fn what_a_slow_host_keeps_open_is_removed_all_the_same() {
     bob.perform(Effect::DropPart { file: offer.file, turn: TURN });
     assert!(remove(&bob, &offer.file.to_string()).unwrap().is_some());
     assert_eq!(entries(&bob), 0);
-    // The next download begins with a file of its own, which the old lane cannot harm.
+    // The next download starts with a file of its own, which the old lane cannot harm.
     assert_eq!(bob.open(&offer, 2, false), PartState::NeedsList);
     bob.transfers.close_lane(silent.conn);
     assert_eq!(bob.fetched().2, Err(FetchError::Lane));

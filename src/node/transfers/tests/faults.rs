@@ -19,7 +19,7 @@ fn nodes() -> (Node, Node) {
     (Node::new(Limits::default()), Node::new(Limits::default()))
 }
 
-/// A host that says what the test says.
+/// A host that sends what the test wants.
 struct Liar {
     channel: Channel,
     lane: Running,
@@ -40,7 +40,7 @@ impl Liar {
     }
 }
 
-/// A member that asks as the test says.
+/// A member that requests what the test wants.
 struct Asker {
     channel: Channel,
     lane: Running,
@@ -52,7 +52,7 @@ impl Asker {
         Self { channel, lane: Running::start(node, false, serves) }
     }
 
-    /// Reads an answer: how it begins, and its bytes, as many as came before it was broken off.
+    /// Reads an answer: its status, and its bytes, as many as came before it was broken off.
     fn answer(&mut self) -> (Status, Vec<u8>) {
         let header = Header::from_bytes(self.channel.recv(HEADER_BYTES).unwrap()).unwrap();
         let mut bytes = Vec::new();
@@ -79,7 +79,7 @@ fn one_wrong_byte_costs_one_chunk() {
     let (alice, bob) = nodes();
     let path = write(alice.dir.path(), "a", &bytes(3 << 20));
     let offer = alice.offer(&path);
-    // Nobody can tell from length and time.
+    // Length and time do not show it.
     let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(b"!", 3 * CHUNK as u64 + 77).unwrap();
@@ -281,7 +281,7 @@ fn a_slow_host_cannot_spoil_what_a_faster_one_has_brought() {
     bob.fetch(offer.file, fast.conn, 0);
     assert_eq!(bob.fetched(), (0, CHUNK as u64, Ok(())));
     let place = bob.finish(offer.file);
-    // The slow lane is still at it when the file is wanted once more.
+    // The slow lane is still fetching when the file is wanted again.
     assert_eq!(bob.open(&offer, 2, true), PartState::Complete);
     liar.channel.send(&[0; DATA_BYTES]).unwrap();
     assert_eq!(bob.fetched(), (0, CHUNK as u64, Ok(())));
@@ -362,7 +362,7 @@ fn a_full_lane_is_busy_and_one_that_is_gone_is_told() {
         Event::ChunkFetched(Fetched { file, turn, conn, chunk, bytes: 0, more: 0, result })
     };
     let ask = || bob.perform(Effect::Fetch { file, turn, conn, want: Want::Chunk(chunk) });
-    // As many may be unanswered, and as many wait to leave behind one that is about to.
+    // LANE_QUEUE requests may be unanswered, and as many may wait behind one about to be sent.
     let busy = (0..=2 * LANE_QUEUE).find_map(|_| ask());
     assert_eq!(busy, Some(failed(FetchError::Busy)));
     bob.transfers.close_lane(conn);
@@ -391,13 +391,13 @@ fn idle_and_silent_lanes_end() {
     let request = liar.request();
     liar.send_header(&request, Status::Ok, CHUNK as u64);
     let stream = liar.channel.stream();
-    // One byte at a time: always something, never a record.
+    // One byte at a time: there is always something, but never a record.
     while bob.events.is_empty() && stream.write(&[0x40]).is_ok_and(|count| count > 0) {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(bob.fetched().2, Err(FetchError::Lane));
     assert_eq!(liar.lane.closed(), Closed::Silent);
-    // One byte in a record at a time: always a record, never a chunk.
+    // One-byte records, one at a time: there is always a record, but never a chunk.
     let mut liar = Liar::towards(&bob);
     bob.fetch(offer.file, liar.lane.conn, 0);
     let request = liar.request();
@@ -407,7 +407,7 @@ fn idle_and_silent_lanes_end() {
     }
     assert_eq!(bob.fetched().2, Err(FetchError::Lane));
     assert_eq!(liar.lane.closed(), Closed::Silent);
-    // Somebody who never asks costs a thread only for so long.
+    // A member that never asks takes up a thread only for a limited time.
     assert_eq!(Asker::of(&bob).lane.closed(), Closed::Silent);
 }
 

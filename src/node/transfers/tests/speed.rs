@@ -1,9 +1,9 @@
-//! How fast a file comes over loopback: by hand, in release mode, against the floor of the machine.
+//! How fast a file is over loopback: run by hand, in release mode, to compare with the floor.
 
 use super::*;
 
-/// Environment: `KLATCH_SPEED_FILE` a file, best on a memory disk; `KLATCH_SPEED_TO` a folder;
-/// `KLATCH_SPEED_LANES` and `KLATCH_SPEED_RUNS` numbers.
+/// Environment: `KLATCH_SPEED_FILE`, a file, best on a memory disk; `KLATCH_SPEED_TO`, a folder;
+/// `KLATCH_SPEED_LANES` and `KLATCH_SPEED_RUNS`, numbers.
 #[test]
 #[ignore = "a measurement, not a test"]
 fn a_file_over_loopback() {

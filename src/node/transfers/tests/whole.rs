@@ -93,7 +93,7 @@ fn a_dropped_download_goes_on_where_it_was() {
     bob.begin(&offer, asks.conn);
     bob.fetch_all(offer.file, &[asks.conn], &[0, 7, 11]);
     assert_eq!(bob.perform(Effect::DropPart { file: offer.file, turn: TURN }), None);
-    // Another program run: what was verified is claimed on disk, and believed once rehashed.
+    // In another run: what was verified is claimed on disk, and counts once it is rehashed.
     bob.transfers.shutdown();
     assert!(bob.transfers.join(soon()));
     let bob = Node::at(Limits::default(), bob.dir);
@@ -114,7 +114,7 @@ fn an_opening_that_is_dropped_and_begun_again_keeps_what_it_has() {
     for turn in 2..30 {
         assert_eq!(bob.perform(Effect::DropPart { file: offer.file, turn: turn - 1 }), None);
         match bob.open(&offer, turn, false) {
-            // Still open somewhere, or opened anew with nothing to verify against.
+            // Still open somewhere, or reopened with nothing to verify against.
             PartState::Verified(held) => assert_eq!(held.iter().collect::<Vec<_>>(), [3]),
             PartState::NeedsList => {}
             state => panic!("eleven chunks are missing: {state:?}"),

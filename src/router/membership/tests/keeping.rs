@@ -7,7 +7,7 @@ fn plan(records: &[Named], act: &Named, stay: &str) -> Vec<Kept> {
     plan_keep(who(FOUNDER), all, &act.1, &|member| stay.contains(char::from(member.0[0])))
 }
 
-/// The room after the act with those whom it is to keep.
+/// The room after the act, with those that it should keep.
 fn after(records: &[Named], act: &Named, stay: &str) -> Membership {
     let mut act = act.clone();
     match &mut act.1 {

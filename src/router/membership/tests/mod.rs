@@ -1,4 +1,4 @@
-//! Tests of membership. People have letters, records have short names that order as they read.
+//! Tests of membership. People are letters, and records have short names that sort as they read.
 
 mod keeping;
 mod property;
@@ -69,7 +69,7 @@ fn steward(name: &str, member: char, rank: u32) -> Named {
     (id(name), Record::Ticket(Ticket { rank, ..ticket }))
 }
 
-/// The ticket of a guest whom `answerer` let in under its ticket `standing`.
+/// The ticket of a guest that `answerer` let in under its ticket `standing`.
 fn invited(
     name: &str,
     maker: (char, Option<&str>),
@@ -94,7 +94,7 @@ fn removal(name: &str, by: char, member: Option<char>, invitations: &[&str]) -> 
     (id(name), Record::Removal(removal))
 }
 
-/// A lock that sets the password of its own name, if it closes.
+/// A lock that sets the password with its own name, if it closes.
 fn lock(name: &str, by: char, standing: &[&str], closed: bool, over: &[&str]) -> Named {
     let lock = Lock {
         by: who(by),
@@ -125,7 +125,7 @@ fn room(records: &[Named]) -> Membership {
     Membership::of(who(FOUNDER), records.iter().map(|(id, record)| (*id, record)))
 }
 
-/// The members but the founder, as letters.
+/// The members without the founder, as letters.
 fn members(room: &Membership) -> String {
     room.members().filter(|id| *id != who(FOUNDER)).map(|id| char::from(id.0[0])).collect()
 }
@@ -134,7 +134,7 @@ fn password(room: &Membership) -> Option<RecordId> {
     room.password().map(|(lock, _)| lock)
 }
 
-/// Everybody above the ticket along parents and along answerers, these counted.
+/// Everybody above the ticket along parents and along answerers, including those.
 fn reached_by(room: &Membership, ticket: &RecordId) -> BTreeSet<MemberId> {
     let mut reached: BTreeSet<MemberId> = room.above(ticket).into_iter().collect();
     let Some(seat) = room.ticket(ticket) else { return reached };

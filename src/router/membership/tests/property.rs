@@ -1,4 +1,4 @@
-//! The properties of lock.md over sets of records that honest and hostile authors might sign.
+//! The properties of lock.md for sets of records that honest and hostile authors might sign.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const PEOPLE: [char; 7] = ['F', 'A', 'B', 'C', 'D', 'X', 'Y'];
 
-/// One record to be, as numbers that choose among what there is by then.
+/// A record to be made, as numbers that choose from what exists by then.
 #[derive(Debug, Clone)]
 struct Choice {
     kind: u8,
@@ -54,7 +54,7 @@ impl Draft {
             || vec!['F'],
             |(_, holder, above)| [&[*holder], above.as_slice()].concat(),
         );
-        // Mostly somebody above; now and then anybody.
+        // Mostly somebody above, but sometimes anybody.
         let by = match choice.by {
             0..16 => PEOPLE[usize::from(choice.by) % PEOPLE.len()],
             by => above[usize::from(by) % above.len()],
@@ -169,12 +169,12 @@ fn closings(room: &Membership) -> BTreeSet<RecordId> {
     room.closings().map(|closing| closing.id).collect()
 }
 
-/// How high somebody stands above a ticket.
+/// How high somebody is above a ticket.
 fn height(above: &[MemberId], member: &MemberId) -> Option<usize> {
     above.iter().rposition(|upper| upper == member)
 }
 
-/// What pardons a ticket has, one that a removal itself keeps counted.
+/// A ticket's pardons, including those of one that a removal itself keeps.
 fn pardons(records: &[Named], seat: &Seat) -> BTreeSet<RecordId> {
     let (_, record) = records.iter().find(|(id, _)| *id == seat.record).unwrap();
     match record {
@@ -229,7 +229,7 @@ proptest! {
         for (one, other) in [(&before, &after), (&after, &before)] {
             for member in one.members().filter(|member| !other.is_member(member)) {
                 for seat in one.tickets_of(&member) {
-                    // All that have lost it hung below the signer; so do new ones.
+                    // All that have lost it were below the signer; so are new ones.
                     prop_assert!(reached_by(one, &seat.id).contains(&record.signer()));
                 }
             }
@@ -249,7 +249,7 @@ proptest! {
         }
         for (id, record) in &shuffled {
             other.insert(*id, super::register::stored(record));
-            // Forces the short way of taking in what follows.
+            // Makes what follows take the short way.
             other.membership();
         }
         prop_assert_eq!(one.digest(), other.digest());

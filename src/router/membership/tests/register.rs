@@ -7,7 +7,7 @@ use super::*;
 
 pub(super) type Room = Register<Stored>;
 
-/// A record as it is stored.
+/// A record in the form in which it is stored.
 #[derive(Debug)]
 pub(super) struct Stored(Record);
 
@@ -51,7 +51,7 @@ pub(super) fn filled(records: &[Named]) -> Room {
     room
 }
 
-/// Whether what the register has kept up to date is what its records come to.
+/// Whether what the register has kept up to date matches its records.
 pub(super) fn is_exact(room: &Room) -> bool {
     let fresh = Membership::of(who(FOUNDER), room.values());
     let living = |judged: &Membership| room.ids().filter(|id| judged.lives(id)).collect::<Vec<_>>();
@@ -148,7 +148,7 @@ fn the_founder_and_stewards_have_only_the_whole() {
     assert_eq!(room.room_for(&key(1)).tickets, TOTAL_MAX - 601);
 }
 
-/// A hostile member below the founder lets in ever more keys of its own, each with guests.
+/// A hostile member below the founder lets in more and more keys of its own, each with guests.
 fn flood(from: usize, count: usize) -> impl Iterator<Item = Named> {
     (from..from + count).map(|number| match number {
         0..250 => numbered(1, 10_000 + number),
@@ -176,7 +176,7 @@ fn a_flood_crowds_out_its_own_branch_only() {
         assert!(is_in(&room, number));
     }
     assert!(is_exact(&room) && room.len() == TOTAL_MAX);
-    // What is full is full of the flood: only its branch has no room.
+    // The register is full because of the flood: only its branch cannot add anything.
     assert!(room.room_for(&key(2)).tickets > 0);
 }
 

@@ -1,4 +1,4 @@
-//! Who gives way when the register is full, against those who would have others give way.
+//! Who gives way when the register is full, when some want to make others give way.
 
 use proptest::prelude::*;
 
@@ -12,10 +12,10 @@ const EVE: usize = 2;
 const BOB: usize = 3;
 /// Bob's guests; he removed the first.
 const GUESTS: std::ops::Range<usize> = 100..140;
-/// Keys of eve's own.
+/// Eve's own keys.
 const PUPPETS: usize = 10_000;
 
-/// A name of so small an id as only grinding finds.
+/// An id so small that only grinding finds it.
 fn small(number: usize) -> RecordId {
     let mut id = name(number);
     (id.0[0], id.0[1]) = (0, 0);
@@ -26,7 +26,7 @@ fn signed(by: usize, parent: Option<RecordId>, member: usize, how: How) -> Ticke
     Ticket { by: key(by), parent, member: key(member), ..ticket('F', None, 'F', how) }
 }
 
-/// The founder let in ana and eve, ana let in bob; bob removed a guest and closed the room.
+/// The founder let in ana and eve, and ana let in bob; bob removed a guest and closed the room.
 fn honest() -> Vec<Named> {
     let (removed, closed) = (id("removal"), id("\u{7f}closing"));
     let mut records = vec![numbered(0, ANA), numbered(0, EVE), numbered(ANA, BOB)];
@@ -48,7 +48,7 @@ fn honest() -> Vec<Named> {
     records
 }
 
-/// Every puppet lets in so many keys more.
+/// Every puppet lets in `each` more keys.
 fn crowd(puppets: usize, each: usize, ticket: fn(usize) -> RecordId) -> Vec<Named> {
     let pairs = (0..puppets).flat_map(|puppet| (0..each).map(move |number| (puppet, number)));
     let ticket = |(puppet, number): (usize, usize)| {
@@ -59,7 +59,7 @@ fn crowd(puppets: usize, each: usize, ticket: fn(usize) -> RecordId) -> Vec<Name
     pairs.map(ticket).collect()
 }
 
-/// Puts the records into a register, and checks that nothing of the honest gives way.
+/// Puts the records into a register, and checks that no honest one gives way.
 fn holds(records: &[Named]) -> Room {
     let mut room = Room::new(who(FOUNDER));
     let honest = honest();
@@ -81,7 +81,7 @@ fn total(room: &Room) -> usize {
     room.values().map(|(_, record)| 1 + record.kept().len()).sum()
 }
 
-/// As [`holds`], in several orders; then the nodes show each other what they have.
+/// Like [`holds`], in several orders; then the nodes show each other their records.
 fn agree(records: &[Named]) {
     let one = holds(records);
     let turned: Vec<Named> = records.iter().rev().cloned().collect();
@@ -155,7 +155,7 @@ fn acts_go_when_no_ticket_is_left() {
     assert!(room.get(&name(EVE)).is_some());
 }
 
-/// Below whom everybody hangs, found the slow way: whoever cannot be reached without it.
+/// Below whom everybody is, computed the slow way: who cannot be reached without it.
 fn slow(count: usize, edges: &[(usize, usize)]) -> Vec<(usize, usize)> {
     let reached = |without: Option<usize>| {
         let mut reached = BTreeSet::from([0]);
@@ -197,7 +197,7 @@ proptest! {
     }
 }
 
-/// Whom a hostile ticket lets in below whom.
+/// A hostile ticket: whom it lets in, and below whom.
 #[derive(Debug, Clone)]
 struct Gift {
     signer: usize,
@@ -220,7 +220,7 @@ fn gifts() -> impl Strategy<Value = Vec<Gift>> {
     proptest::collection::vec(gift, 0..120)
 }
 
-/// The hostile tickets of random gifts: each hangs on a hostile one, by somebody above that.
+/// The hostile tickets for random gifts: each is below a hostile one, by somebody above that.
 fn hostile_tickets(gifts: &[Gift]) -> Vec<Named> {
     // Everybody's tickets, with the hostile holders above them, the nearest first.
     let mut tickets = vec![(name(EVE), vec![EVE])];
@@ -246,7 +246,7 @@ fn hostile_tickets(gifts: &[Gift]) -> Vec<Named> {
             tickets.push((named, hostile.into_iter().chain(above).collect()));
         }
     }
-    // Whoever is hostile signs as much as it may.
+    // Hostile members sign as much as they may.
     for puppet in 0..HOSTILE {
         let held = records.iter().find_map(|(id, record)| match record {
             Record::Ticket(ticket) if ticket.member == key(PUPPETS + puppet) => Some(*id),

@@ -114,8 +114,8 @@ fn an_act_reaches_below_whatever_ticket_its_author_holds() {
     assert_eq!(members(&room(&records)), "AB");
 }
 
-/// H2b: yvonne gives alice, who stands elsewhere, a ticket below herself. It takes nothing from
-/// what alice did, nor does it give yvonne any right to undo it.
+/// H2b: yvonne gives alice, who is elsewhere in the tree, a ticket below herself. It takes nothing
+/// from what alice did, nor does it let yvonne undo it.
 #[test]
 fn h2b_a_ticket_that_a_stranger_gives_changes_nothing_of_what_its_holder_did() {
     let mut records = vec![
@@ -158,7 +158,7 @@ fn a_closing_puts_out_passers_by_below_its_author_whom_it_was_not_known_to() {
     assert_eq!(members(&closed), "ACD");
     assert_eq!(closed.closings().map(|closing| closing.id).collect::<Vec<_>>(), [id("l")]);
     assert_eq!(closed.all_closings(), ids(&["l"]));
-    // What a closing has ended stays ended after an opening.
+    // What a closing ended stays ended after an opening.
     records.push(lock("o", 'A', &["a"], false, &["l"]));
     let opened = room(&records);
     assert!(!opened.is_closed());
@@ -178,10 +178,10 @@ fn only_the_author_or_who_stands_above_every_ticket_of_its_standing_opens() {
         records.push(lock("o", opener, &[], false, &["l"]));
         assert_eq!(room(&records).is_closed(), !may, "{opener}");
     }
-    // Who does not know the closing does not undo it.
+    // An opening whose author does not know the closing does not undo it.
     records.push(lock("o", 'F', &[], false, &[]));
     assert!(room(&records).is_closed());
-    // A lock that names a ticket that is not there is opened by its author and the founder only.
+    // A lock that names a missing ticket can be opened only by its author and the founder.
     records.push(lock("l2", 'B', &["b", "gone"], true, &[]));
     assert!(!room(&records).may_open(&who('A'), &id("l2")));
 }

@@ -1,5 +1,5 @@
-//! Sets of records with the members, closings and passwords that an independent model of the
-//! rules finds in them: `tests/vectors/membership.json`.
+//! Sets of records with the members, closings and passwords that an independent model of the rules
+//! derives from them: `tests/vectors/membership.json`.
 //!
 //! Each set is a list of records and what they come to. A record is `["t", id, by, parent,
 //! member, how, rank, knows, pardons, invitation, answerer, standing]`, `["r", id, by, member,
@@ -26,7 +26,7 @@ fn the_model_finds_the_same_members() {
     }
 }
 
-/// What differs, if anything does.
+/// Describes a difference, if there is one.
 pub(super) fn compare(set: &Value) -> Option<String> {
     let records: Vec<(RecordId, Record)> = list(&set[0]).iter().map(record).collect();
     let room = Membership::of(who(FOUNDER), records.iter().map(|(id, record)| (*id, record)));

@@ -8,20 +8,20 @@ use crate::router::ids::{FileId, MemberId};
 use crate::router::rng::Rng;
 use crate::router::time::Millis;
 
-/// So many requests are enough unless hosts are far: where many fetch, more of them only wait at
-/// hosts that are busy with others, and what waits is passed on later.
+/// This many requests are enough unless hosts are far away: if many fetch, further ones only wait
+/// at hosts that are busy with others, and what waits is passed on later.
 const ENOUGH: usize = 16;
-/// Requests for a node that has less of a file than the others.
+/// The same for a node that has less of a file than the others.
 const ENOUGH_BEHIND: usize = 24;
 
-/// Who alone has everything is spared what others have if they bring all that is asked of them
-/// within so long.
+/// The only host that has everything is spared what others have, if they will deliver all their
+/// requests within this time.
 const SOON_MS: u64 = 500;
 
-/// What became of asking a host.
+/// Result of asking a host.
 enum AskEnd {
     Something,
-    /// It has room, and nothing that is free.
+    /// It has room, but nothing that is free.
     Nothing,
     /// It has no room.
     Full,
@@ -42,7 +42,7 @@ impl Choice {
                 AskEnd::Full => {}
             }
         }
-        // Looking at what everyone was asked for is dear: while something is free, now and then.
+        // Checking everybody's requests is dear: while something is free, it is done now and then.
         let free = self.files.values().any(|(_, picker)| picker.free().next().is_some());
         if free && now < self.take_over_at {
             if !out_of_work.is_empty() {
@@ -57,9 +57,9 @@ impl Choice {
         std::mem::take(&mut self.out)
     }
 
-    /// Whose turn it is to be asked for more, if more is to be asked for: who alone has everything,
-    /// else of whom the least is asked, so that all of them work before any has a queue; and of
-    /// several who brings it soonest.
+    /// Whose turn it is to get another request, if there should be any: first the only host that
+    /// has everything, otherwise the one with the fewest requests, so that all work before any has
+    /// a queue; and of several, the one that delivers soonest.
     fn next_turn(&mut self, now: Millis, limits: &Limits) -> Option<MemberId> {
         let full = self.asked >= limits.unanswered_requests;
         if full || self.is_enough() {
@@ -72,7 +72,7 @@ impl Choice {
                 return self.no_turn();
             }
         }
-        // An unknown host is tried nevertheless: those that are asked may be slow on purpose.
+        // An unknown host is tried all the same: the others may be slow on purpose.
         let enough = self.is_enough();
         let may = |host: &HostLoad| !enough || host.can_be_tried(now);
         let lone = self.files.values().find_map(|(_, picker)| picker.lone());
@@ -89,7 +89,7 @@ impl Choice {
         self.no_turn()
     }
 
-    /// Those who still wait may have a turn when hosts are looked at again.
+    /// Hosts that still wait may have a turn after the next check.
     fn no_turn(&mut self) -> Option<MemberId> {
         if self.hosts.values().any(|host| host.waits) {
             self.look(self.inspect_at);
@@ -97,8 +97,8 @@ impl Choice {
         None
     }
 
-    /// Whether so much is asked for that more would only wait at hosts that are busy with others.
-    /// Who is behind those others asks for more, at their expense.
+    /// Whether enough is requested, so that more would only wait at hosts that are busy with
+    /// others. A node that is behind the others requests more, at their expense.
     fn is_enough(&self) -> bool {
         let first = self.files.values().next();
         let behind = || first.is_some_and(|(_, picker)| picker.is_behind());
@@ -109,7 +109,7 @@ impl Choice {
             && !self.pace.window(self.far_ms).is_some_and(far)
     }
 
-    /// Whether what is asked for of a file of all hosts but one comes soon without its help.
+    /// Whether what is requested of a file from all hosts but one will soon come without its help.
     fn others_suffice(&self, id: MemberId, file: &FileId, now: Millis) -> bool {
         let others = self.hosts.iter().filter(|(other, host)| **other != id && host.asked() > 0);
         let (mut requests, mut bytes, mut rate) = (0, 0, 0);
@@ -123,7 +123,7 @@ impl Choice {
         requests >= ENOUGH / 2 && 1000 * bytes <= SOON_MS * rate
     }
 
-    /// Asks `host` for one more thing.
+    /// Makes one more request to `host`.
     fn ask(&mut self, id: MemberId, now: Millis, rng: &mut Rng) -> AskEnd {
         let Some(host) = self.hosts.get(&id) else { return AskEnd::Full };
         let Some(conn) = host.free_lane(now) else {
@@ -144,7 +144,7 @@ impl Choice {
                 return None;
             };
             match want {
-                // More picks than there is to pick from would come to nothing.
+                // More picks than there are chunks to pick would come to nothing.
                 Want::Pick(of) if of.count() as usize <= picks(file) => None,
                 want => Some((*file, want)),
             }

@@ -1,4 +1,4 @@
-//! A host as the choice sees it: what is requested from it, and how much more may be.
+//! A host from the choice's point of view: what is requested from it, and how much more may be.
 
 use std::collections::VecDeque;
 
@@ -7,11 +7,11 @@ use super::{HostLoad, HostTask};
 use crate::router::ids::{ConnId, FileId};
 use crate::router::time::Millis;
 
-/// Chunks to ask of a host at least: one that comes and one that waits.
+/// Fewest chunks to request from a host: one that comes and one that waits.
 const ASKED_MIN: usize = 2;
 
-/// Chunks that were called off and are remembered: more than a host can have been told since it
-/// forgot the first of them (it keeps 64 of one member, for 3 s).
+/// Most called-off chunks that are remembered: more than a host can have been told before it
+/// forgets the first of them (it keeps 64 of one member, for 3 s).
 const CALLED_OFF_MAX: usize = 512;
 
 impl HostLoad {
@@ -19,13 +19,13 @@ impl HostLoad {
         self.lanes.values().flat_map(|lane| &lane.tasks)
     }
 
-    /// Nothing is known of it, and it can be asked.
+    /// Nothing is known of it, and it can be tried.
     pub(super) fn can_be_tried(&self, now: Millis) -> bool {
         let unknown = self.asked == 0 && !self.slow && self.pace.is_unknown();
         unknown && self.free_lane(now).is_some()
     }
 
-    /// Requests that are not answered.
+    /// Unanswered requests.
     pub(super) fn asked(&self) -> usize {
         self.asked
     }
@@ -34,7 +34,7 @@ impl HostLoad {
         self.left
     }
 
-    /// Something is asked over a lane; false if there is no such lane.
+    /// Records a request on a lane; false if there is no such lane.
     pub(super) fn note(&mut self, conn: ConnId, task: HostTask) -> bool {
         let Some(lane) = self.lanes.get_mut(&conn) else { return false };
         self.pace.begin(task.asked);
@@ -44,8 +44,8 @@ impl HostLoad {
         true
     }
 
-    /// The request for `chunk` over a lane is answered. The choice of a host may be told by its
-    /// end only.
+    /// The request for `chunk` over a lane is answered. Which chunk a host picked may be known only
+    /// from the answer's end.
     pub(super) fn take(
         &mut self,
         conn: ConnId,
@@ -64,7 +64,7 @@ impl HostLoad {
         Some(task)
     }
 
-    /// A lane is gone; what was asked over it.
+    /// A lane is gone; returns what was requested over it.
     pub(super) fn close(&mut self, conn: ConnId) -> VecDeque<HostTask> {
         let tasks = self.lanes.remove(&conn).map(|lane| lane.tasks).unwrap_or_default();
         self.asked -= tasks.len();
@@ -75,7 +75,7 @@ impl HostLoad {
         tasks
     }
 
-    /// It chose a chunk of so many bytes. True if that matters.
+    /// It picked a chunk of this many bytes. True if that matters.
     pub(super) fn picked(&mut self, conn: ConnId, file: &FileId, chunk: u32, bytes: u64) -> bool {
         let tasks = self.lanes.get_mut(&conn).into_iter().flat_map(|lane| &mut lane.tasks);
         let mut picks = tasks.filter(|task| task.file == *file && task.chunk.is_none());
@@ -86,7 +86,7 @@ impl HostLoad {
         true
     }
 
-    /// Bytes of a chunk came over a lane; more are to come.
+    /// Bytes of a chunk came over a lane; more will follow.
     pub(super) fn came(
         &mut self,
         conn: ConnId,
@@ -105,7 +105,7 @@ impl HostLoad {
         }
     }
 
-    /// It is told that a chunk that was asked of it is not needed any more.
+    /// It is told that a requested chunk is no longer needed.
     pub(super) fn call_off(&mut self, file: FileId, chunk: u32) {
         if self.called_off.len() == CALLED_OFF_MAX {
             self.called_off.pop_front();
@@ -113,7 +113,7 @@ impl HostLoad {
         self.called_off.push_back((file, chunk));
     }
 
-    /// Nothing that was asked of it of a file is needed any more; those chunks.
+    /// Nothing requested from it of a file is needed any more; returns those chunks.
     pub(super) fn call_off_all(&mut self, file: &FileId) -> Vec<u32> {
         let tasks = self.lanes.values_mut().flat_map(|lane| &mut lane.tasks);
         let mut chunks = Vec::new();
@@ -125,13 +125,13 @@ impl HostLoad {
         chunks
     }
 
-    /// Whether it may have broken a chunk off because it was told to; asking forgets it.
+    /// Whether it may have broken off a chunk because it was told to; asking forgets it.
     pub(super) fn was_called_off(&mut self, file: &FileId, chunk: u32) -> bool {
         let place = self.called_off.iter().position(|called| *called == (*file, chunk));
         place.and_then(|place| self.called_off.remove(place)).is_some()
     }
 
-    /// The lane that has room for another request, if the host should have one.
+    /// The lane with room for another request, if the host should get one.
     pub(super) fn free_lane(&self, now: Millis) -> Option<ConnId> {
         if self.rests_until > now {
             return None;
@@ -146,11 +146,11 @@ impl HostLoad {
             .lanes
             .iter()
             .filter(|(_, lane)| room && lane.tasks.len() < LANE_QUEUE && lane.rests_until <= now);
-        // Few streams at a time: each is faster, and where many meet in one line some are dropped.
+        // Few streams at a time: each is faster, and where many meet on one line some are dropped.
         lanes.min_by_key(|(_, lane)| lane.tasks.len() / ASKED_MIN).map(|(conn, _)| *conn)
     }
 
-    /// Milliseconds until it has delivered `bytes` more; without end if it delivers nothing.
+    /// Milliseconds until it has delivered `bytes` more; forever if it delivers nothing.
     pub(super) fn takes_ms(&self, now: Millis, bytes: u64) -> u64 {
         match self.pace.rate(now) {
             None => self.rtt_ms,

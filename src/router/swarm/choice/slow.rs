@@ -9,20 +9,20 @@ use crate::router::time::Millis;
 
 /// How much sooner a chunk must arrive to be taken over.
 const GAIN_MS: u64 = 100;
-/// How long a host that was too slow is left alone at first; each time twice as long.
+/// How long a host that was too slow is left alone at first; this doubles each time.
 const SLOW_REST_MS: u64 = 2_000;
-/// But not longer.
+/// The longest that it is left alone.
 const SLOW_REST_MAX_MS: u64 = 60_000;
-/// Of two hosts one is slow, and what is asked of it is stuck, if the other is more than so many
+/// One of two hosts is slow, and requests to it are stuck, if the other is more than this many
 /// times as fast.
 const SLOW_FACTOR: u64 = 16;
 /// Bytes per second expected of an unknown host.
 const HOPED_RATE: u64 = 1024 * 1024;
-/// While more than this part of all bytes came twice, chunks are taken over from the slowest only.
+/// While more than this part of all bytes came twice, chunks are taken over only from the slowest.
 const WASTE_PART: u64 = 64;
 
 impl Choice {
-    /// A host with nothing to do takes over the chunk that would come last, if it brings it much
+    /// A host with nothing to do takes over the chunk that would come last, if it delivers it much
     /// sooner.
     pub(super) fn take_over(&mut self, id: MemberId, now: Millis, limits: &Limits) {
         let Some(host) = self.hosts.get(&id) else { return };
@@ -73,7 +73,7 @@ impl Choice {
         self.queue(id);
     }
 
-    /// Whether too much of what came had come from somebody else as well.
+    /// Whether too much of what came had also come from somebody else.
     fn is_wasteful(&self) -> bool {
         WASTE_PART * self.twice_bytes > self.came_bytes
     }
@@ -92,7 +92,7 @@ impl Choice {
         }
     }
 
-    /// Finds out which requests are stuck or not needed any more, and how far hosts are.
+    /// Finds requests that are stuck or no longer needed, and how far away hosts are.
     pub(super) fn inspect(&mut self, now: Millis) {
         self.inspect_at = now.plus(LOOK_MS);
         let asked = || self.hosts.values().filter(|host| host.asked() > 0);
@@ -115,8 +115,8 @@ impl Choice {
         free && self.files.values().any(|(_, picker)| picker.gives(id))
     }
 
-    /// No more may be asked: if one that has something waits for its turn and may be much
-    /// faster than the slowest of them, that one has a lane taken away.
+    /// No more may be requested: if a host that has something waits for its turn, and may be much
+    /// faster than the slowest, the slowest loses a lane.
     pub(super) fn make_room(&mut self, now: Millis) {
         let rate = |host: &HostLoad| host.pace.rate(now);
         let waiting = self.hosts.iter().filter(|(id, host)| self.is_useful(id, host, now));

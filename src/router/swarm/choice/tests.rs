@@ -130,7 +130,7 @@ fn a_lone_host_is_asked_for_no_more_picks_than_there_are_chunks() {
     assert!(orders.iter().all(|(_, want)| matches!(want, Want::Pick(_))), "{orders:?}");
 }
 
-/// Alice delivers a chunk every 100 ms, Bob has been asked and is silent.
+/// Alice delivers a chunk every 100 ms; Bob was asked and is silent.
 fn a_fast_and_a_silent_host() -> (Choice, Limits, Rng, Vec<Chosen>) {
     let (mut choice, limits, mut rng) = (choice(16), Limits::default(), Rng::new(1));
     for (conn, host) in [(1, ALICE), (2, BOB)] {
@@ -163,7 +163,7 @@ fn a_fast_host_takes_over_from_a_silent_one_and_that_one_rests() {
     assert!(revoked.iter().all(|o| matches!(o, Chosen::Revoke { host: BOB, .. })), "{revoked:?}");
     assert!(
         orders.contains(&Chosen::Drop { conn: ConnId(2) }),
-        "what keeps others from being asked is given up"
+        "a lane that keeps others from being asked is given up"
     );
     assert!(choice.host_of(ConnId(2)).is_none());
     assert_eq!(choice.orders(Millis(6_000), &limits, &mut rng), [], "nothing is left to do");
@@ -211,7 +211,7 @@ fn a_slow_host_makes_room_when_no_more_may_be_asked() {
     assert!(!orders.is_empty() && orders.iter().all(|(conn, _)| *conn == 3), "{orders:?}");
 }
 
-/// So many hosts that have everything, each with a lane of its own number.
+/// Hosts that have everything, with these numbers, each with a lane of the same number.
 fn full_hosts(choice: &mut Choice, numbers: core::ops::RangeInclusive<u8>) {
     for number in numbers {
         let host = MemberId([number; 32]);
@@ -228,7 +228,7 @@ fn many_hosts_are_asked_for_one_chunk_each_until_that_is_enough() {
     let conns: BTreeSet<_> = first.iter().take(12).map(|(conn, _)| *conn).collect();
     assert_eq!(conns, (1..=12).collect(), "each once before any is asked twice");
     assert_eq!(first.len(), 16);
-    // A new host is tried all the same, then the one that brings it soonest.
+    // New hosts are tried all the same, then the one that delivers soonest.
     full_hosts(&mut choice, 13..=14);
     let mut tried = Vec::new();
     for now in [200, 250, 300] {
@@ -292,7 +292,7 @@ fn silence_of_all_who_are_asked_ends_when_somebody_else_is_there() {
     let (mut choice, limits, mut rng) = (choice(200), Limits::default(), Rng::new(1));
     full_hosts(&mut choice, 1..=40);
     let (mut now, mut orders) = (Millis(0), choice.orders(Millis(0), &limits, &mut rng));
-    // Nothing ever comes, and nobody but the choice itself says when to look again.
+    // Nothing ever comes, and only the choice itself says when to look again.
     while asks(orders.clone()).iter().all(|(conn, _)| *conn != 99) {
         now = choice.next_deadline().expect("somebody waits");
         assert!(now < Millis(20_000), "a new host is kept waiting");
@@ -350,7 +350,7 @@ fn what_is_not_needed_any_more_keeps_nobody_else_from_being_asked() {
     full_hosts(&mut choice, 1..=16);
     let asked = asks(choice.orders(Millis(0), &limits, &mut rng));
     assert_eq!(asked.len(), 16, "that is enough");
-    // All that was asked for belongs to a download that ends; the hosts go on sending.
+    // All requests belong to a download that ends; the hosts keep sending.
     choice.end(&FILE);
     choice.begin(2, FILE, Layout::File(400 * CHUNK));
     choice.listed(&FILE, &Bitmap::none(400));
