@@ -327,9 +327,7 @@ mod tests {
     fn r7_what_is_passed_on_is_counted_apart() {
         let (me, room) = (Identity::from_seed([3; 32]), RoomId([1; 32]));
         let author = MemberId(me.public());
-        let kind = |by: &MemberId, message: &Message| {
-            MessageKind::of(by, Some(message)).map(|(kind, cost)| (kind, cost))
-        };
+        let kind = |by: &MemberId, message: &Message| MessageKind::of(by, Some(message));
         let lock = Lock {
             by: author,
             standing: [].into(),

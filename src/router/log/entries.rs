@@ -179,15 +179,15 @@ impl Entries {
             return Placed::Known;
         }
         if let Some(state) = self.chains.get(&chain) {
-            if let Some(fork) = &state.fork {
-                if seq == fork.at {
-                    let prefix = self.entry_at(&chain, seq - 1).map(|entry| entry.id);
-                    return if entry.body.prev == prefix {
-                        self.improve_proof(entry)
-                    } else {
-                        Placed::Conflict
-                    };
-                }
+            if let Some(fork) = &state.fork
+                && seq == fork.at
+            {
+                let prefix = self.entry_at(&chain, seq - 1).map(|entry| entry.id);
+                return if entry.body.prev == prefix {
+                    self.improve_proof(entry)
+                } else {
+                    Placed::Conflict
+                };
             }
             if let Some(ours) = self.entry_at(&chain, seq) {
                 if ours.body.prev != entry.body.prev {

@@ -382,7 +382,7 @@ impl Log {
         let of_author = |chain: &Chain| {
             chain.author != peer && authors.get(&chain.author).is_some_and(|of| of.contains(chain))
         };
-        let Some(exchange) = self.exchanges.get(&conn) else { return None };
+        let exchange = self.exchanges.get(&conn)?;
         let missing = self.entries.missing();
         let first = exchange.behind.intersection(&missing);
         let rest = exchange.behind.difference(&missing);
