@@ -82,13 +82,6 @@ impl Bitmap {
         true
     }
 
-    /// Whether this has a chunk that `other` lacks.
-    #[must_use]
-    pub fn adds_to(&self, other: &Self) -> bool {
-        let theirs = other.words.iter().copied().chain(std::iter::repeat(0));
-        self.words.iter().zip(theirs).any(|(ours, theirs)| ours & !theirs != 0)
-    }
-
     /// The set with these [`Bitmap::words`]; whatever is beyond `len` is dropped.
     #[must_use]
     pub fn from_words(len: u32, words: impl IntoIterator<Item = u64>) -> Self {

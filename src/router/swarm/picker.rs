@@ -65,7 +65,7 @@ pub struct Picker {
     /// Chunks cannot be written at the moment.
     paused: bool,
     /// Chunks that are not here and not wanted.
-    skipped: u32,
+    skipped: Bitmap,
 }
 
 impl Picker {
@@ -87,7 +87,7 @@ impl Picker {
             urgent: 0..0,
             listed: false,
             paused: false,
-            skipped: 0,
+            skipped: Bitmap::none(chunks),
         }
     }
 
@@ -103,14 +103,16 @@ impl Picker {
     pub fn skip(&mut self, needed: &Bitmap) {
         let unwanted = |chunk: &u32| !needed.has(*chunk) && !self.held.has(*chunk);
         let unwanted: Vec<u32> = (0..self.held.len()).filter(unwanted).collect();
-        self.skipped = u32::try_from(unwanted.len()).unwrap_or(u32::MAX);
-        unwanted.into_iter().for_each(|chunk| self.asked(chunk));
+        for chunk in unwanted {
+            self.asked(chunk);
+            self.skipped.insert(chunk);
+        }
     }
 
     /// Everything that is wanted is here.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.held.count().saturating_add(self.skipped) >= self.held.len()
+        self.held.count().saturating_add(self.skipped.count()) >= self.held.len()
     }
 
     /// What is here and verified.
@@ -255,11 +257,13 @@ impl Picker {
         source.is_some_and(|source| source.held.as_ref().is_none_or(|held| held.has(chunk)))
     }
 
-    /// Whether `host` has something that is missing here.
+    /// Whether `host` has something that is wanted and missing here.
     #[must_use]
     pub fn helps(&self, host: &MemberId) -> bool {
-        let source = self.sources.get(host);
-        source.is_some_and(|source| source.held.as_ref().is_none_or(|h| h.adds_to(&self.held)))
+        let Some(source) = self.sources.get(host) else { return false };
+        let needs = self.held.words().iter().zip(self.skipped.words());
+        let mut needs = needs.map(|(here, skipped)| !(here | skipped)).enumerate();
+        source.held.is_none() || needs.any(|(index, word)| word & source.words(index) != 0)
     }
 
     /// Whether `host` could be asked for something.
@@ -285,6 +289,7 @@ impl Picker {
     /// The chunk came, and is verified.
     pub fn came(&mut self, chunk: u32) -> bool {
         self.asked(chunk);
+        self.skipped.remove(chunk);
         self.held.insert(chunk)
     }
 
@@ -297,7 +302,8 @@ impl Picker {
 
     /// The chunk is no longer requested.
     pub fn freed(&mut self, chunk: u32) {
-        if !self.held.has(chunk) && self.free.insert(chunk) {
+        let is_wanted = !self.held.has(chunk) && !self.skipped.has(chunk);
+        if is_wanted && self.free.insert(chunk) {
             self.level_of(chunk).map(|level| level.insert(chunk));
         }
     }

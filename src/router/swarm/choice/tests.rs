@@ -366,6 +366,9 @@ fn what_is_not_wanted_is_never_asked_for_and_not_waited_for() {
     let file = &FILE;
     choice.skip(file, &those(&[2, 5], 8));
     choice.hosted(ALICE, file, None);
+    choice.hosted(BOB, file, Some(&those(&[0, 7], 8)));
+    let helps = |choice: &Choice, host| choice.picker(file).unwrap().helps(&host);
+    assert!(helps(&choice, ALICE) && !helps(&choice, BOB), "Bob has nothing that is wanted");
     choice.opened(ALICE, ConnId(1));
     let free = |choice: &Choice| choice.picker(file).unwrap().free().collect::<Vec<_>>();
     assert_eq!(free(&choice), [2, 5]);
