@@ -223,7 +223,9 @@ impl Router {
                 self.swarm.folder_list_fetched(&mut self.cx, of, entry, result, &self.members);
             }
             Event::ManifestRead { file, turn, result } => {
-                self.swarm.manifest_read(&mut self.cx, (file, turn), result);
+                let files = &self.files;
+                let is_offered = |folder: &_, summary| files.offers_as(folder, summary);
+                self.swarm.manifest_read(&mut self.cx, (file, turn), result, is_offered);
             }
             Event::ChunkPicked { file, turn, conn, chunk } => {
                 self.swarm.chunk_picked((file, turn), conn, chunk);

@@ -28,7 +28,7 @@ use super::ids::{EntryId, FileId, MemberId, RecordId, RoomId};
 use super::log::EntryOrder;
 use super::members::Members;
 use super::notice::TransferLine;
-use super::signed::{Kind, Offer, SignedEntry};
+use super::signed::{FolderSummary, Kind, Offer, SignedEntry};
 use super::swarm::Swarm;
 use super::time::Millis;
 use super::word::FileWord;
@@ -108,6 +108,12 @@ impl Files {
     /// Any offer of a file: its length and root are the same in all.
     pub(crate) fn any(&self, file: &FileId) -> Option<&Offered> {
         self.catalogue.of_file(*file).next()
+    }
+
+    /// Whether somebody offers this folder with these figures.
+    pub(crate) fn offers_as(&self, folder: &FileId, summary: FolderSummary) -> bool {
+        let mut offers = self.catalogue.of_file(*folder);
+        offers.any(|offered| offered.named_file().to_offer().folder == Some(summary))
     }
 
     /// An offer by its entry.

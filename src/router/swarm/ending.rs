@@ -31,6 +31,10 @@ impl Swarm {
             self.shares.pass_on(file);
             self.tell_hosting(cx, file);
         } else {
+            // What could not be served meanwhile took the manifest with it.
+            if let Some(folder) = download.file.folder {
+                self.share_manifest(cx, file, folder.manifest);
+            }
             self.share(cx, file, Portion::Whole);
         }
         for (face, line) in download.commands {

@@ -13,6 +13,7 @@ use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::layout::{Layout, ListedUnits};
 use crate::router::members::Members;
 use crate::router::notice::{Code, Failure};
+use crate::router::signed::FolderSummary;
 use crate::router::time::Millis;
 
 /// Lists of one folder that are asked for at a time.
@@ -172,6 +173,7 @@ impl Swarm {
         cx: &mut Context,
         (file, turn): (FileId, u64),
         result: Result<ReadManifest, Failure>,
+        is_offered: impl Fn(&FileId, FolderSummary) -> bool,
     ) {
         let Some(folder) = self.live(&file, turn).and_then(|manifest| manifest.part_of) else {
             return;
@@ -181,13 +183,17 @@ impl Swarm {
             Err(failure) => return self.fail_download(cx, folder, failure),
         };
         let Some(download) = self.downloads.get_mut(&folder) else { return };
-        if download.file.to_offer().folder != Some(summary) {
+        let asked_for = download.file.to_offer().folder == Some(summary);
+        // Anybody may offer the same with wrong figures: that must not keep it from those who ask
+        // for what another offers.
+        if !asked_for && !is_offered(&folder, summary) {
             let text = format!(
                 "{} is not what was offered: its list tells of other files",
                 download.name()
             );
             return self.fail_download(cx, folder, Failure::new(Code::BadManifest, text));
         }
+        download.file.adopt(summary);
         download.layout = Layout::Folder(Arc::new(layout));
         download.stage = DownloadStage::Opening;
         let then = self.downloads.remove(&file).map(|manifest| manifest.then);
@@ -325,7 +331,7 @@ mod tests {
     use crate::router::layout::FolderLayout;
     use crate::router::message::Held;
     use crate::router::notice::Notice;
-    use crate::router::signed::{FolderSummary, Offer};
+    use crate::router::signed::Offer;
     use crate::router::swarm::FileRequest;
 
     const BOB: MemberId = MemberId([2; 32]);
@@ -371,8 +377,13 @@ mod tests {
             self.swarm.transfer_rows(self.cx.now, &self.members, |_| None).len()
         }
 
-        /// The manifest comes, and says so much.
+        /// The manifest comes, and says so much, which only the offer that was chosen may say.
         fn reads(&mut self, summary: FolderSummary) {
+            self.reads_among(summary, &[SUMMARY]);
+        }
+
+        /// The same where these are the offers.
+        fn reads_among(&mut self, summary: FolderSummary, offers: &[FolderSummary]) {
             let manifest = self.manifest;
             let opened = |effect| match effect {
                 Effect::OpenManifest { file, turn, size: 100, .. } => Some((file, turn)),
@@ -390,7 +401,8 @@ mod tests {
             let lists = vec![ListedUnits { entry: 2, units: 1..3 }];
             let layout = FolderLayout { lens_bytes: vec![100; 3], lists };
             let read = ReadManifest { summary, layout };
-            self.swarm.manifest_read(&mut self.cx, (file, turn), Ok(read));
+            let is_offered = |_: &FileId, summary| offers.contains(&summary);
+            self.swarm.manifest_read(&mut self.cx, (file, turn), Ok(read), is_offered);
         }
 
         fn free(&self) -> Vec<u32> {
@@ -439,6 +451,26 @@ mod tests {
         };
         assert_eq!(ada.find(failed), Some((ada.folder, Code::BadManifest)));
         assert!(ada.swarm.is_idle() && !ada.swarm.is_shared(&ada.manifest));
+    }
+
+    #[test]
+    fn an_offer_with_wrong_figures_does_not_keep_a_folder_that_another_offers() {
+        let (mut ada, right) = (Fetcher::new(), FolderSummary { files: 4, bytes: 9, ..SUMMARY });
+        ada.reads_among(right, &[SUMMARY, right]);
+        let opened = |effect| matches!(effect, Effect::OpenFolder { .. }).then_some(());
+        assert!(ada.find(opened).is_some());
+        let download = &ada.swarm.downloads[&ada.folder];
+        assert_eq!(download.file.to_offer().folder, Some(right));
+    }
+
+    #[test]
+    fn a_folder_that_was_not_served_for_a_while_is_shared_with_its_manifest_at_the_end() {
+        let mut ada = Fetcher::new();
+        ada.reads(SUMMARY);
+        ada.swarm.unshare(&mut ada.cx, ada.folder);
+        assert!(!ada.swarm.is_shared(&ada.manifest));
+        ada.swarm.end_download(&mut ada.cx, ada.folder, "photos".into());
+        assert!(ada.swarm.holds_all(&ada.folder) && ada.swarm.holds_all(&ada.manifest));
     }
 
     #[test]

@@ -98,6 +98,14 @@ impl NamedFile {
         }
     }
 
+    /// The manifest of the folder says so much.
+    fn adopt(&mut self, summary: FolderSummary) {
+        if let Some(folder) = &mut self.folder {
+            (folder.files, folder.units) = (summary.files, summary.units);
+            self.size = summary.bytes;
+        }
+    }
+
     /// In which chunks it is fetched; `None` of a folder, whose manifest says it.
     pub(crate) fn layout(&self) -> Option<Layout> {
         self.folder.is_none().then_some(Layout::File(self.size))
