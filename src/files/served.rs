@@ -50,6 +50,12 @@ impl ServeError {
     pub(super) fn of(error: io::Error) -> Self {
         if is_scarcity(&error) { Self::Scarce } else { Self::Read(error) }
     }
+
+    /// Whether this says nothing of the file itself.
+    #[must_use]
+    pub fn is_scarcity(&self) -> bool {
+        matches!(self, Self::Scarce)
+    }
 }
 
 /// The path of a finished file, and its stamp there.

@@ -320,6 +320,8 @@ impl UnitBytes<'_> {
 enum BrokenOff {
     /// The host cannot read what it promised to send.
     Unreadable,
+    /// It cannot be read at the moment, because too many files are open.
+    Scarce,
     /// The member no longer needs it.
     Unwanted,
 }
@@ -442,7 +444,10 @@ impl Serving<'_> {
                 // Without a router nobody wants to know.
                 let _ = host.inbox.send(Event::ChunkServed { member, file, bytes: served });
             }
-            reader.read_into(offset, out).map_err(|_| BrokenOff::Unreadable)?;
+            reader.read_into(offset, out).map_err(|error| match error.is_scarcity() {
+                true => BrokenOff::Scarce,
+                false => BrokenOff::Unreadable,
+            })?;
             // Looked at again before the last bytes leave: one that is being edited is found out
             // before the other side takes the host for a liar.
             if last && !source.unchanged() { Err(BrokenOff::Unreadable) } else { Ok(()) }
@@ -456,6 +461,9 @@ impl Serving<'_> {
         }
         match sent? {
             None => self.tell(Event::ChunkServed { member, file, bytes: bytes - told }),
+            // Whoever gets half an answer takes the rest for not held, and would not ask again:
+            // without its lane it does.
+            Some(BrokenOff::Scarce) => Err(Closed::ByUs),
             Some(BrokenOff::Unwanted) => Ok(()),
             Some(BrokenOff::Unreadable) => self.changed(file),
         }
@@ -480,6 +488,9 @@ impl Serving<'_> {
             let bytes = left.min(batch);
             let filled = self.sender.queue_filled(bytes, DATA_BYTES, |out| read(offset, out));
             if let Err(why) = filled.map_err(closed_by_send)? {
+                if matches!(why, BrokenOff::Scarce) {
+                    return Ok(Some(why));
+                }
                 return self.sender.send(&[]).map(|()| Some(why)).map_err(closed_by_send);
             }
             throttle.take(bytes);

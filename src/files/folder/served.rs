@@ -26,6 +26,10 @@ use crate::sys::files::{Facts, Positional};
 use crate::sys::folders::FolderHandle;
 
 /// The lists of chunk hashes of files in a folder, by their entries.
+/// How long a reader waits for other files to be closed, and how long between two tries.
+const SCARCE: Duration = Duration::from_secs(1);
+const SCARCE_STEP: Duration = Duration::from_millis(50);
+
 pub type FolderTrees = BTreeMap<u32, Arc<FileTree>>;
 
 /// Under which names the files lie, and how to see whether they are what they were.
@@ -139,7 +143,7 @@ impl ServedFolder {
     /// many files in it as marks.
     ///
     /// # Errors
-    /// When the folder cannot be opened.
+    /// When the folder, or the first file, cannot be opened.
     pub fn reader(
         &self,
         unit: u32,
@@ -147,7 +151,12 @@ impl ServedFolder {
     ) -> Result<Option<UnitReader<'_>>, ServeError> {
         let Some(pieces) = self.pieces(unit, of) else { return Ok(None) };
         let chain = FolderChain::new(self.open_top()?);
-        Ok(Some(UnitReader { folder: self, chain, pieces, at: 0, open: None }))
+        let mut reader = UnitReader { folder: self, chain, pieces, at: 0, open: None };
+        // What shows with the first file is known before anything is promised.
+        if let Some(first) = reader.pieces.first() {
+            reader.open = Some(self.open(&mut reader.chain, first.entry)?);
+        }
+        Ok(Some(reader))
     }
 
     fn pieces(&self, unit: u32, of: Option<&Bitmap>) -> Option<Vec<Piece>> {
@@ -217,13 +226,19 @@ impl ServedFolder {
         }
     }
 
-    /// Whether every file is as it was, as far as one can see without reading it.
+    /// Whether every file is as it was, as far as one can see without reading it. What cannot be
+    /// looked at because too many files are open counts as it was.
     #[must_use]
     pub fn unchanged(&self) -> bool {
-        let Ok(top) = FolderHandle::open(&self.top()) else { return false };
-        let mut chain = FolderChain::new(top);
+        let mut chain = match self.open_top() {
+            Ok(top) => FolderChain::new(top),
+            Err(error) => return error.is_scarcity(),
+        };
         let mut files = (0..).zip(self.manifest.listed()).filter(|(_, listed)| listed.is_some());
-        files.all(|(entry, _)| self.open(&mut chain, entry).is_ok())
+        files.all(|(entry, _)| match self.open(&mut chain, entry) {
+            Ok(_) => true,
+            Err(error) => error.is_scarcity(),
+        })
     }
 
     /// The file of an entry, if it is as it was.
@@ -260,6 +275,22 @@ impl ServedFolder {
             }
             // A long file that is being written bears the time of its last chunk.
             Names::Received(_) if self.path().is_none() => true,
+    /// The same in the middle of an answer, which nobody breaks off lightly: where too many files
+    /// are open it waits a while for one to be closed.
+    fn await_file(
+        &self,
+        chain: &mut FolderChain,
+        entry: u32,
+    ) -> Result<(File, ListedFile), ServeError> {
+        let due = Instant::now() + SCARCE;
+        loop {
+            match self.open(chain, entry) {
+                Err(ServeError::Scarce) if Instant::now() < due => std::thread::sleep(SCARCE_STEP),
+                opened => return opened,
+            }
+        }
+    }
+
             Names::Received(_) => Facts::of(file).is_ok_and(|facts| {
                 facts.len == listed.size && has_time(facts.modified_ns, listed.modified_s)
             }),
@@ -326,7 +357,7 @@ impl UnitReader<'_> {
                 let entry = piece.entry;
                 let (file, listed) = match &self.open {
                     Some(open) => open,
-                    None => self.open.insert(self.folder.open(&mut self.chain, entry)?),
+                    None => self.open.insert(self.folder.await_file(&mut self.chain, entry)?),
                 };
                 file.read_exact_at(now, piece.offset + into).map_err(|error| {
                     match error.kind() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::hashing::{HashJob, HashedSource, serve_manifest};
 use super::owed::ReplyGuard;
 use super::{Transfers, failures};
-use crate::files::served::Place;
+use crate::files::served::{Place, ServeError};
 use crate::router::event::{Event, Parking};
 use crate::router::ids::{FaceId, FileId};
 use crate::router::notice::{Code, Failure};
@@ -149,12 +149,14 @@ impl Transfers {
             return;
         }
         let shared = Arc::clone(&self.shared);
+        // Too many open files are nothing that a chunk can help.
+        let right =
+            |looked: Result<bool, ServeError>| looked.unwrap_or_else(|error| error.is_scarcity());
         let submitted = self.disk.submit(move || {
             let intact = served.is_none_or(|served| {
-                !served.holds(chunk) || served.unchanged() && served.recheck(chunk).unwrap_or(false)
-            }) && folder.is_none_or(|folder| {
-                !folder.held().has(chunk) || folder.recheck(chunk).unwrap_or(false)
-            });
+                !served.holds(chunk) || served.unchanged() && right(served.recheck(chunk))
+            }) && folder
+                .is_none_or(|folder| !folder.held().has(chunk) || right(folder.recheck(chunk)));
             // Without a router nobody wants to know.
             let _ = shared.host.inbox.send(Event::SourceChecked { file, intact });
         });
