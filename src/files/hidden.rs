@@ -136,9 +136,12 @@ pub(super) fn claims_of(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>
     open_own(disk, &path.with_extension(CLAIMS))
 }
 
-/// The id's digits in the name of a partial file; `None` for any other name.
-pub(super) fn stem_of(name: &OsStr) -> Option<&str> {
-    let stem = name.to_str()?.strip_prefix(".klatch-")?.strip_suffix(".part")?;
+/// The suffix of a partial file.
+pub(super) const PART: &str = ".part";
+
+/// The id's digits in a hidden name with this suffix; `None` for any other name.
+pub(super) fn stem_of<'a>(name: &'a OsStr, suffix: &str) -> Option<&'a str> {
+    let stem = name.to_str()?.strip_prefix(".klatch-")?.strip_suffix(suffix)?;
     let stem = stem.split_once('-').map_or(stem, |(stem, _)| stem);
     stem.bytes().all(|b| b.is_ascii_hexdigit()).then_some(stem)
 }
@@ -185,7 +188,7 @@ fn open_claims(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
 /// Opens `path` if it is a regular file of ours with only this name. `Ok(None)` if there is none,
 /// or if the name belongs to something else, such as a link planted so that we would write through
 /// it.
-fn open_own(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
+pub(super) fn open_own(disk: &dyn Disk, path: &Path) -> io::Result<Option<File>> {
     let Ok(file) = open_as_it_is(path, true) else { return Ok(None) };
     let plain = is_plain(&Facts::of(&file)?);
     Ok((plain && is_ours(disk, &file, path)?).then_some(file))

@@ -1,4 +1,5 @@
-//! Lists and removes partial files of earlier downloads that no program holds.
+//! Lists and removes what no program holds of earlier downloads: partial files, and folders that
+//! were being built.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,8 @@ use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
 
 use super::disk::Disk;
-use super::hidden::{Hidden, LeftPart, claims_of, stem_of};
+use super::folder::staging::{LeftFolder, UNITS};
+use super::hidden::{Hidden, LeftPart, PART, claims_of, stem_of};
 use super::part::{STEM_DIGITS, name_in};
 pub use crate::router::event::Leftover;
 
@@ -36,17 +38,24 @@ pub enum PartRemoval {
 /// When the folder cannot be read.
 pub fn find(disk: &Arc<dyn Disk>, folder: &Path) -> io::Result<Vec<Leftover>> {
     let mut found: Vec<Leftover> = Vec::new();
+    let mut add = |id: String, name, bytes| match found.last_mut().filter(|last| last.id == id) {
+        Some(last) => last.bytes += bytes,
+        None => found.push(Leftover { id, name, bytes }),
+    };
     for (id, path) in parts(folder, "")? {
         let (bytes, name) = match Hidden::open_left(disk, &path)? {
             LeftPart::Here(hidden) => (hidden.allocated_bytes(), name_in(&hidden.claims)),
             LeftPart::Foreign(bytes) => (bytes, None),
             LeftPart::Held | LeftPart::Nothing => continue,
         };
-        match found.last_mut().filter(|last| last.id == id) {
-            Some(last) => last.bytes += bytes,
-            None => found.push(Leftover { id, name, bytes }),
+        add(id, name, bytes);
+    }
+    for (id, path) in folders(folder, "")? {
+        if let Some(left) = LeftFolder::open(disk, &path)? {
+            add(id, None, left.allocated_bytes());
         }
     }
+    found.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(found)
 }
 
@@ -72,7 +81,9 @@ pub fn named(disk: &dyn Disk, folder: &Path, name: &str) -> io::Result<Vec<Strin
 pub fn remove(disk: &Arc<dyn Disk>, folder: &Path, prefix: &str) -> io::Result<PartRemoval> {
     let prefix = prefix.get(..STEM_DIGITS).unwrap_or(prefix);
     let parts = parts(folder, prefix)?;
-    let mut ids: Vec<String> = parts.iter().map(|(id, _)| id.clone()).collect();
+    let folders = folders(folder, prefix)?;
+    let mut ids: Vec<String> = parts.iter().chain(&folders).map(|(id, _)| id.clone()).collect();
+    ids.sort();
     ids.dedup();
     if ids.len() > 1 {
         return Ok(PartRemoval::Several(ids));
@@ -89,22 +100,38 @@ pub fn remove(disk: &Arc<dyn Disk>, folder: &Path, prefix: &str) -> io::Result<P
             LeftPart::Held | LeftPart::Nothing => {}
         }
     }
+    for (_, path) in &folders {
+        if let Some(left) = LeftFolder::open(disk, path)? {
+            let bytes = left.allocated_bytes();
+            left.remove()?;
+            removed = Some(removed.unwrap_or(0) + bytes);
+        }
+    }
     if let Some(path) = foreign {
         return Ok(PartRemoval::Foreign(path));
     }
     Ok(match removed {
         Some(bytes) => PartRemoval::Removed(bytes),
-        None if parts.is_empty() => PartRemoval::Nothing,
+        None if ids.is_empty() => PartRemoval::Nothing,
         None => PartRemoval::Held,
     })
 }
 
 /// Partial files whose id begins with `prefix`, sorted.
 fn parts(folder: &Path, prefix: &str) -> io::Result<Vec<(String, PathBuf)>> {
+    hidden(folder, prefix, PART)
+}
+
+/// The hints of folders whose id begins with `prefix`, sorted.
+fn folders(folder: &Path, prefix: &str) -> io::Result<Vec<(String, PathBuf)>> {
+    hidden(folder, prefix, UNITS)
+}
+
+fn hidden(folder: &Path, prefix: &str, suffix: &str) -> io::Result<Vec<(String, PathBuf)>> {
     let entries = std::fs::read_dir(folder)?.filter_map(Result::ok);
     let named = entries.filter_map(|entry| {
         let name = entry.file_name();
-        let id = stem_of(&name).filter(|id| id.starts_with(prefix))?;
+        let id = stem_of(&name, suffix).filter(|id| id.starts_with(prefix))?;
         Some((id.to_owned(), entry.path()))
     });
     let mut parts: Vec<_> = named.take(LOOKED_AT).collect();

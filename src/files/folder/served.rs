@@ -9,7 +9,8 @@ use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use super::chain::FolderChain;
 use super::manifest::{ListedFile, Manifest};
@@ -25,11 +26,11 @@ use crate::router::bitmap::Bitmap;
 use crate::sys::files::{Facts, Positional};
 use crate::sys::folders::FolderHandle;
 
-/// The lists of chunk hashes of files in a folder, by their entries.
 /// How long a reader waits for other files to be closed, and how long between two tries.
 const SCARCE: Duration = Duration::from_secs(1);
 const SCARCE_STEP: Duration = Duration::from_millis(50);
 
+/// The lists of chunk hashes of files in a folder, by their entries.
 pub type FolderTrees = BTreeMap<u32, Arc<FileTree>>;
 
 /// Under which names the files lie, and how to see whether they are what they were.
@@ -51,6 +52,8 @@ pub struct ServedFolder {
     names: Names,
     top: RwLock<PathBuf>,
     finished: AtomicBool,
+    /// Received files whose times the disk did not take, as they were found at the end.
+    untimed: OnceLock<BTreeMap<u32, Stamp>>,
 }
 
 impl ServedFolder {
@@ -66,7 +69,8 @@ impl ServedFolder {
         let held = HeldUnits::all(units.count());
         let (names, finished) = (Names::Own(stamps), true.into());
         let (trees, top) = (Mutex::new(trees), RwLock::new(top));
-        Self { manifest, units, held, trees, names, top, finished }
+        let untimed = OnceLock::new();
+        Self { manifest, units, held, trees, names, top, finished, untimed }
     }
 
     /// A folder that is being received below `top`; nothing is held yet.
@@ -79,11 +83,15 @@ impl ServedFolder {
         let held = HeldUnits::none(units.count());
         let (names, finished) = (Names::Received(paths), false.into());
         let (trees, top) = (Mutex::default(), RwLock::new(top));
-        Self { manifest, units, held, trees, names, top, finished }
+        let untimed = OnceLock::new();
+        Self { manifest, units, held, trees, names, top, finished, untimed }
     }
 
-    /// It is whole, and lies there now.
-    pub fn finish(&self, top: PathBuf) {
+    /// It is whole, and lies there now. `untimed` are those files in it whose times the disk did
+    /// not take.
+    pub fn finish(&self, top: PathBuf, untimed: BTreeMap<u32, Stamp>) {
+        // It is finished once.
+        let _ = self.untimed.set(untimed);
         *self.top.write().unwrap_or_else(PoisonError::into_inner) = top;
         self.finished.store(true, Ordering::Release);
     }
@@ -267,14 +275,6 @@ impl ServedFolder {
         }
     }
 
-    fn is_unchanged(&self, file: &File, entry: u32, listed: &ListedFile) -> bool {
-        match &self.names {
-            Names::Own(stamps) => {
-                let stamp = stamps.get(entry as usize).copied().flatten();
-                stamp.is_some() && Stamp::of(file).ok() == stamp
-            }
-            // A long file that is being written bears the time of its last chunk.
-            Names::Received(_) if self.path().is_none() => true,
     /// The same in the middle of an answer, which nobody breaks off lightly: where too many files
     /// are open it waits a while for one to be closed.
     fn await_file(
@@ -291,9 +291,23 @@ impl ServedFolder {
         }
     }
 
-            Names::Received(_) => Facts::of(file).is_ok_and(|facts| {
-                facts.len == listed.size && has_time(facts.modified_ns, listed.modified_s)
-            }),
+    fn is_unchanged(&self, file: &File, entry: u32, listed: &ListedFile) -> bool {
+        match &self.names {
+            Names::Own(stamps) => {
+                let stamp = stamps.get(entry as usize).copied().flatten();
+                stamp.is_some() && Stamp::of(file).ok() == stamp
+            }
+            // A long file that is being written bears the time of its last chunk.
+            Names::Received(_) if self.path().is_none() => true,
+            Names::Received(_) => {
+                let Ok(facts) = Facts::of(file) else { return false };
+                match self.untimed.get().and_then(|untimed| untimed.get(&entry)) {
+                    Some(stamp) => *stamp == Stamp::in_facts(&facts),
+                    None => {
+                        facts.len == listed.size && has_time(facts.modified_ns, listed.modified_s)
+                    }
+                }
+            }
         }
     }
 }

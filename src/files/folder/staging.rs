@@ -10,12 +10,14 @@
 //!   was changed by another program, and is hashed again.
 //! - Nothing is merged into an existing folder, and nothing is replaced.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(in crate::files) use self::left::LeftFolder;
 pub(super) use self::tree::has_time;
 use self::tree::{LongFile, StagedTree};
 pub use self::writer::UnitWriter;
@@ -28,11 +30,13 @@ use crate::files::hash::{BUFFER_BYTES, HashError, hash_chunk, hash_file};
 use crate::files::hidden::{NUMBERS, lock, open_or_create};
 use crate::files::part::PartError;
 use crate::files::publish::leads_to;
+use crate::files::source::Stamp;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::Digest32;
 use crate::sys::files::Positional;
 
 mod finish;
+mod left;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -41,7 +45,9 @@ mod writer;
 /// What the name of a folder that is received ends with until it is whole.
 pub(super) const FOLDER: &str = ".folder";
 /// What the name of the file of hints about its units ends with.
-pub(super) const UNITS: &str = ".units";
+pub(in crate::files) const UNITS: &str = ".units";
+/// The same of zeros that show whether the disk has room.
+const ROOM: &str = "room";
 /// Hex digits of the id in both names.
 const STEM_DIGITS: usize = 16;
 
@@ -117,6 +123,8 @@ pub struct Staging {
     /// A sync failed: what was written before may be lost.
     distrusted: AtomicBool,
     ended: AtomicBool,
+    /// Finished files whose times the disk does not keep, as they were found.
+    untimed: Mutex<BTreeMap<u32, Stamp>>,
 }
 
 /// Which units a new run is to look at, in a file whose lock holds the folder as well.
@@ -170,6 +178,7 @@ impl Staging {
             hints,
             distrusted: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            untimed: Mutex::default(),
         };
         Ok((staging, claimed))
     }
@@ -178,6 +187,12 @@ impl Staging {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.tree.path()
+    }
+
+    /// Of a finished folder those files whose times the disk did not take, as they were found.
+    #[must_use]
+    pub fn take_untimed(&self) -> BTreeMap<u32, Stamp> {
+        std::mem::take(&mut lock_of(&self.untimed))
     }
 
     /// The units in which something wanted lies.
@@ -350,6 +365,40 @@ impl Staging {
         true
     }
 
+    /// Writes as many zeros as these units are long beside the folder, and removes them, to see
+    /// whether the disk has room.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn try_room(&self, units: &[u32]) -> Result<(), PartError> {
+        let lens = units.iter().filter_map(|unit| self.plan.units.len_bytes(*unit));
+        let bytes = lens.map(u64::from).sum();
+        let path = self.hints.path.with_extension(ROOM);
+        let tried = self.try_bytes(&path, bytes);
+        // One that a killed run left goes with the next try.
+        let _ = self.disk.remove(&path);
+        tried.map_err(|error| PartError::on("write", self.path())(error))
+    }
+
+    fn try_bytes(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let file = match self.disk.create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.disk.remove(path)?;
+                self.disk.create(path)?
+            }
+            created => created?,
+        };
+        let zeros = vec![0; BUFFER_BYTES];
+        let mut offset = 0;
+        while offset < bytes {
+            let left = usize::try_from(bytes - offset).unwrap_or(usize::MAX);
+            let piece = zeros.get(..left.min(zeros.len())).unwrap_or_default();
+            write_all_at(&*self.disk, &file, piece, offset)?;
+            offset += piece.len() as u64;
+        }
+        Ok(())
+    }
+
     /// Removes what there is of the folder and ends the hold.
     ///
     /// # Errors
@@ -455,7 +504,7 @@ fn hold(disk: &Arc<dyn Disk>, dir: &Path, stem: &str) -> io::Result<Option<(Hint
         if lock(&**disk, &file, &path).is_none() {
             continue;
         }
-        let tree = StagedTree::open(dir, format!(".klatch-{stem}{number}{FOLDER}"));
+        let tree = StagedTree::open(dir, format!(".klatch-{stem}{number}{FOLDER}").into());
         let Ok(Some(tree)) = tree else {
             if fresh {
                 disk.remove(&path)?;

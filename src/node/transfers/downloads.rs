@@ -60,8 +60,12 @@ impl Transfers {
             let failed = answer(Err(failures::lasting(failures::inside())));
             let owed = ReplyGuard::new(&shared.host.inbox, failed);
             // A download that is gone needs no answer, and this download no chunk.
-            let content = shared.lock().content(file, turn);
-            let tried = content.map_or(Ok(()), |content| content.part.try_room(&chunks));
+            let content = shared.lock().task(file, turn);
+            let tried = match content {
+                Some(TaskContent::File(content)) => content.part.try_room(&chunks),
+                Some(TaskContent::Folder(content)) => content.staging.try_room(&chunks),
+                Some(TaskContent::Manifest(_)) | None => Ok(()),
+            };
             owed.send(answer(tried.map_err(|error| failures::of_part(&error))));
         });
         submitted.err().map(|_| answer(Err(failures::lasting(failures::too_much()))))

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use super::hashing::serve_manifest;
 use super::owed::ReplyGuard;
 use super::{TransferShared, Transfers, failures};
 use crate::files::folder::manifest::{Manifest, ManifestError};
@@ -62,6 +63,7 @@ impl ManifestContent {
 #[derive(Debug)]
 pub(super) struct FolderContent {
     pub(super) folder: FileId,
+    manifest: FileId,
     pub(super) staging: Staging,
     pub(super) served: Arc<ServedFolder>,
     /// What an earlier run said that it had.
@@ -109,6 +111,30 @@ impl BuiltFolders {
             }
             by_folder = self.changed.wait(by_folder).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Does something with folders that are being built while no other thread opens one.
+    pub(super) fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        work()
+    }
+
+    /// Removes what is still open of folders whose ids begin so; returns how many bytes of them
+    /// had come.
+    pub(super) fn discard(&self, prefix: &str) -> Option<u64> {
+        let begins = |of: &&Arc<FolderContent>| of.folder.to_string().starts_with(prefix);
+        let open: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
+        let mut freed = None;
+        for content in open.iter().filter(begins) {
+            let units = content.served.units();
+            let came = content.staging.verified();
+            let came: u64 = came.iter().filter_map(|of| units.len_bytes(of)).map(u64::from).sum();
+            if content.staging.discard().is_ok() {
+                freed = Some(freed.unwrap_or(0) + came);
+            }
+            self.retire(content.folder);
+        }
+        freed
     }
 
     /// The folder has its name: whoever downloads it again begins with another.
@@ -372,8 +398,8 @@ impl TransferShared {
     }
 
     fn begin_folder(&self, opening: &FolderOpening) -> Result<FolderContent, DiskError> {
-        let FolderOpening { file, .. } = *opening;
-        let manifest = self.host.sources.get(&opening.manifest).and_then(|of| of.manifest());
+        let FolderOpening { file, manifest: manifest_id, .. } = *opening;
+        let manifest = self.host.sources.get(&manifest_id).and_then(|of| of.manifest());
         let manifest = manifest.ok_or_else(|| failures::lasting(failures::inside()))?;
         let bad = |error| failures::lasting(bad_manifest(&error));
         let units = Arc::new(Units::of(&manifest).map_err(bad)?);
@@ -402,7 +428,16 @@ impl TransferShared {
         let turn = AtomicU64::new(NO_TURN);
         let part = opening.part.clone();
         let gone = BuiltGuard { built: Arc::clone(&self.built), folder: file };
-        Ok(FolderContent { folder: file, staging, served, claimed, part, turn, _gone: gone })
+        Ok(FolderContent {
+            folder: file,
+            manifest: manifest_id,
+            staging,
+            served,
+            claimed,
+            part,
+            turn,
+            _gone: gone,
+        })
     }
 
     /// Gives a folder that is whole its name; `None` if no folder is meant.
@@ -419,18 +454,33 @@ impl TransferShared {
             SaveAs::Named(chosen) | SaveAs::Passing(chosen) => Some(chosen.clone()),
         };
         let dated = download_name(&stamp(super::downloads::now()), name);
-        let path = match content.staging.finish_as(chosen.as_deref(), &dated) {
+        let go_on = || content.is_for(turn) && !self.is_stopping();
+        let path = match content.staging.finish_as(chosen.as_deref(), &dated, &go_on) {
             Ok(path) => path,
             Err(error) => return Some(Err(failures::of_part(&error))),
         };
-        content.set_turn(NO_TURN);
-        content.served.finish(path.clone());
+        content.served.finish(path.clone(), content.staging.take_untimed());
         self.built.retire(file);
-        self.lock().folders.remove(&file);
-        if content.part.is_none() {
-            self.host.sources.insert_folder_if_absent(file, Arc::clone(&content.served));
+        let mut state = self.lock();
+        // Cancelled at the last moment, it is there all the same, but not served.
+        if state.folders.get(&file).is_some_and(|open| open.turn == turn) {
+            content.set_turn(NO_TURN);
+            state.folders.remove(&file);
+            if content.part.is_none() {
+                self.serve_finished(&content);
+            }
         }
         Some(Ok(path))
+    }
+
+    /// Serves a whole folder from here on, with its manifest.
+    fn serve_finished(&self, content: &FolderContent) {
+        let sources = &self.host.sources;
+        sources.insert_folder_if_absent(content.folder, Arc::clone(&content.served));
+        if sources.get(&content.manifest).is_none() {
+            let list = serve_manifest(content.served.manifest(), &self.open_files);
+            list.into_iter().for_each(|list| sources.insert_if_absent(content.manifest, list));
+        }
     }
 }
 

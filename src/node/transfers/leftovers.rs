@@ -21,7 +21,7 @@ impl Transfers {
         let shared = Arc::clone(&self.shared);
         // A node that is so busy at its very start can do without.
         let _ = self.disk.submit(move || {
-            let found = shared.contents.alone(|| leftovers::find(&shared.disk, &shared.folder));
+            let found = shared.alone(|| leftovers::find(&shared.disk, &shared.folder));
             // A folder that cannot be read is reported when something is downloaded.
             let files = found.unwrap_or_default();
             if !files.is_empty() {
@@ -95,9 +95,19 @@ impl TransferShared {
         }
     }
 
+    /// Does something with what is left of downloads while no thread opens one.
+    fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.contents.alone(|| self.built.alone(work))
+    }
+
     fn remove_part(&self, wanted: &str, prefix: &str) -> Result<Option<u64>, Failure> {
         let begins = |id: &str| id.starts_with(prefix);
-        if self.lock().downloads.keys().any(|file| begins(&file.to_string())) {
+        let is_open = {
+            let state = self.lock();
+            let mut files = state.downloads.keys().chain(state.folders.keys());
+            files.any(|file| begins(&file.to_string()))
+        };
+        if is_open {
             let text = format!("{wanted} is being downloaded again: cancel that first");
             return Err(Failure::new(Code::IoError, text));
         }
@@ -111,8 +121,11 @@ impl TransferShared {
             }
             content.retire();
         }
+        if let Some(bytes) = self.built.discard(prefix) {
+            freed = Some(freed.unwrap_or(0) + bytes);
+        }
         let failed = |text: String| Failure::new(Code::IoError, text);
-        let removal = self.contents.alone(|| leftovers::remove(&self.disk, &self.folder, prefix));
+        let removal = self.alone(|| leftovers::remove(&self.disk, &self.folder, prefix));
         match removal {
             Ok(PartRemoval::Removed(bytes)) => Ok(Some(bytes + freed.unwrap_or(0))),
             Ok(PartRemoval::Nothing) => Ok(freed),

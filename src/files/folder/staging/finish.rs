@@ -15,6 +15,7 @@ use crate::files::folder::units::EntrySource;
 use crate::files::names::download_name;
 use crate::files::part::PartError;
 use crate::files::publish::publish_folder;
+use crate::files::source::Stamp;
 use crate::sys::files::Facts;
 use crate::sys::folders::make_executable;
 use crate::thread::{STACK_SMALL_BYTES, spawn_scoped};
@@ -26,6 +27,9 @@ const SYNC_THREADS: u32 = 8;
 /// Folders and files that a thread takes at a time.
 const STEP: u32 = 32;
 
+/// Whether somebody still wants the folder.
+type GoOn<'a> = &'a (dyn Fn() -> bool + Sync);
+
 impl Staging {
     /// Gives the complete folder its name in the folder of downloads, `<stamp>_<safe name>`, or
     /// with ` (2)` and so on where that is taken, and ends the hold. After an error that can be
@@ -34,21 +38,27 @@ impl Staging {
     /// # Errors
     /// When something is missing, when it has ended already, or when the disk fails.
     pub fn finish(&self, name: &str, stamp: &str) -> Result<PathBuf, PartError> {
-        self.finish_as(None, &download_name(stamp, name))
+        self.finish_as(None, &download_name(stamp, name), &|| true)
     }
 
-    /// The same under `chosen`, one plain component, if that is free; otherwise under `dated`.
+    /// The same under `chosen`, one plain component, if that is free; otherwise under `dated`. It
+    /// gets no name any more when `go_on` says no.
     ///
     /// # Errors
     /// As [`Staging::finish`].
-    pub fn finish_as(&self, chosen: Option<&str>, dated: &str) -> Result<PathBuf, PartError> {
+    pub fn finish_as(
+        &self,
+        chosen: Option<&str>,
+        dated: &str,
+        go_on: GoOn<'_>,
+    ) -> Result<PathBuf, PartError> {
         if !self.is_complete() {
             return Err(PartError::Incomplete { missing: self.missing() });
         }
         if self.ended.swap(true, Ordering::AcqRel) {
             return Err(PartError::Ended);
         }
-        let placed = self.complete().and_then(|()| self.publish(chosen, dated));
+        let placed = self.complete(go_on).and_then(|()| self.publish(chosen, dated));
         match placed {
             Ok(_) => self.release(),
             Err(_) => self.ended.store(false, Ordering::Release),
@@ -57,17 +67,21 @@ impl Staging {
     }
 
     /// Makes what was not fetched, looks at everything, and syncs it.
-    fn complete(&self) -> Result<(), PartError> {
+    fn complete(&self, go_on: GoOn<'_>) -> Result<(), PartError> {
         if self.distrusted.load(Ordering::Acquire) {
             return Err(PartError::Lost { path: self.path().to_owned() });
         }
         // What was open before may lie elsewhere by now.
         self.tree.close();
         for entry in self.fetched.iter() {
+            if !go_on() {
+                return Err(PartError::Cancelled);
+            }
             self.make(entry).map_err(|error| self.failed("write", error))?;
         }
         self.remove_sources().map_err(|error| self.failed("remove", error))?;
-        self.look_and_sync()
+        self.look_and_sync(go_on)?;
+        if go_on() { Ok(()) } else { Err(PartError::Cancelled) }
     }
 
     /// Makes an entry that comes in no unit of its own.
@@ -130,7 +144,7 @@ impl Staging {
     }
 
     /// Looks whether exactly what is wanted lies there, and syncs it.
-    fn look_and_sync(&self) -> Result<(), PartError> {
+    fn look_and_sync(&self, go_on: GoOn<'_>) -> Result<(), PartError> {
         let files = self.plan.wanted.count();
         let whole = files > SYNCED_ALONE
             && match self.tree.folder(&self.plan.paths, TOP).and_then(|top| top.sync_disk()) {
@@ -141,7 +155,7 @@ impl Staging {
                     return Err(self.failed("sync", error));
                 }
             };
-        let looking = Looking { staging: self, sync: !whole, failure: OnceLock::new() };
+        let looking = Looking { staging: self, sync: !whole, go_on, failure: OnceLock::new() };
         looking.entries();
         if looking.failure.get().is_none() {
             looking.folders();
@@ -186,6 +200,7 @@ impl Staging {
 struct Looking<'a> {
     staging: &'a Staging,
     sync: bool,
+    go_on: GoOn<'a>,
     /// The first failure; threads that see it stop.
     failure: OnceLock<PartError>,
 }
@@ -228,6 +243,10 @@ impl Looking<'_> {
         }
         if !as_left {
             tree.date(&**disk, &file, &facts);
+            let dated = Facts::of(&file).map_err(failed)?;
+            if !has_time(dated.modified_ns, facts.modified_s) {
+                lock_of(&self.staging.untimed).insert(entry, Stamp::in_facts(&dated));
+            }
         }
         self.synced(if self.sync { disk.sync(&file) } else { Ok(()) })
     }
@@ -263,7 +282,7 @@ impl Looking<'_> {
         let next = AtomicU32::new(0);
         let run = || loop {
             let first = next.fetch_add(STEP, Ordering::Relaxed);
-            if first >= count || self.failure.get().is_some() {
+            if first >= count || self.failure.get().is_some() || !(self.go_on)() {
                 return;
             }
             for number in first..count.min(first.saturating_add(STEP)) {

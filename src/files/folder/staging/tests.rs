@@ -10,6 +10,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::files::disk::SystemDisk;
 use crate::files::faulty::FaultyDisk;
+use crate::files::folder::served::ServedFolder;
+use crate::files::leftovers::{self, PartRemoval};
 use crate::files::merkle::FileTree;
 use crate::files::testing::{count_bytes, tree_of};
 use crate::sys::errors::Errno;
@@ -73,6 +75,10 @@ impl Sent {
             }
         }
         FolderPlan { wanted, ..self.plan() }
+    }
+
+    fn name(&self, entry: u32) -> &'static str {
+        self.files.keys().nth(entry as usize).unwrap()
     }
 
     fn bytes(&self, entry: u32) -> &[u8] {
@@ -505,8 +511,14 @@ fn a_full_disk_can_be_mended_and_a_failed_sync_is_a_loss() {
     assert!(matches!(sent.fetch(&staging, 1), Err(PartError::DiskFull { .. })));
     faulty.change(|faults| faults.room_bytes = Some(3));
     assert!(matches!(sent.fetch(&staging, 0), Err(PartError::DiskFull { .. })));
+    let before = names(dir.path());
+    assert!(matches!(staging.try_room(&[0, 1]), Err(PartError::DiskFull { .. })));
     faulty.change(|faults| faults.room_bytes = None);
+    assert!(staging.try_room(&[0, 1]).is_ok());
+    assert_eq!(names(dir.path()), before, "no zeros stay");
     sent.fetch_all(&staging);
+    let unwanted = staging.finish_as(None, "b_a", &|| false);
+    assert!(matches!(unwanted, Err(PartError::Cancelled)) && !dir.path().join("b_a").exists());
     faulty.change(|faults| faults.rename = Some(Errno::NOSPC));
     assert!(matches!(staging.finish("a", "b"), Err(PartError::DiskFull { .. })));
     faulty.change(|faults| {
@@ -519,6 +531,40 @@ fn a_full_disk_can_be_mended_and_a_failed_sync_is_a_loss() {
     drop(staging);
     assert!(!dir.path().join("b_a").exists());
     // Nothing of it is claimed, so nothing of it is left.
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn files_whose_times_the_disk_does_not_keep_are_served_until_they_change() {
+    let (sent, dir) = (photos(), tempfile::tempdir().unwrap());
+    let faulty = Arc::new(FaultyDisk::default());
+    faulty.change(|faults| faults.set_modified = Some(Errno::PERM));
+    let (staging, _) = open(&(faulty as Arc<dyn Disk>), &dir, sent.plan());
+    sent.fetch_all(&staging);
+    let content = (Arc::clone(&sent.manifest), Arc::clone(&sent.units));
+    let served = ServedFolder::received(content, sent.plan().paths, staging.path().to_owned());
+    let path = staging.finish("a", "b").unwrap();
+    served.finish(path.clone(), staging.take_untimed());
+    assert!(served.unchanged());
+    let listed = sent.manifest.listed().position(|file| file.is_some_and(|file| file.size > 0));
+    let entry = listed.unwrap() as u32;
+    let lies = path.join(sent.plan().paths.path(entry, sent.name(entry)).unwrap().as_str());
+    fs::write(lies, b"edited").unwrap();
+    assert!(!served.unchanged());
+}
+
+#[test]
+fn what_an_earlier_run_left_is_found_and_removed() {
+    let (sent, dir) = (photos(), tempfile::tempdir().unwrap());
+    let (staging, _) = sent.open(&dir);
+    assert!(sent.fetch(&staging, 0).unwrap());
+    let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+    assert!(leftovers::find(&disk, dir.path()).unwrap().is_empty(), "it is still held");
+    drop(staging);
+    let found = leftovers::find(&disk, dir.path()).unwrap();
+    assert_eq!(found.len(), 1);
+    let removed = leftovers::remove(&disk, dir.path(), &found[0].id).unwrap();
+    assert_eq!(removed, PartRemoval::Removed(found[0].bytes));
     assert!(names(dir.path()).is_empty());
 }
 

@@ -58,8 +58,7 @@ impl LongFiles {
 impl StagedTree {
     /// Opens the folder with this name in `dir`, or makes it; `None` when something else, or
     /// somebody else's, has the name.
-    pub(super) fn open(dir: &Path, name: String) -> io::Result<Option<Self>> {
-        let name = OsString::from(name);
+    pub(super) fn open(dir: &Path, name: OsString) -> io::Result<Option<Self>> {
         let above = FolderHandle::open(dir)?;
         match above.create_folder(&name) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -223,6 +222,11 @@ impl StagedTree {
         FolderHandle::open(&self.dir)?.remove_folder(&self.name)
     }
 
+    /// Bytes that the files in it take up on the disk.
+    pub(super) fn allocated_bytes(&self) -> io::Result<u64> {
+        allocated_in(&self.top()?)
+    }
+
     /// Begins a file of several units anew.
     pub(super) fn forget(&self, entry: u32) {
         let mut files = lock_of(&self.long);
@@ -380,6 +384,19 @@ fn remove_in(folder: &FolderHandle) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Bytes that files in a folder take up on the disk.
+fn allocated_in(folder: &FolderHandle) -> io::Result<u64> {
+    let mut bytes = 0;
+    for (name, kind) in folder.names(LOOKED_AT)? {
+        bytes += match kind {
+            FileKind::Folder => allocated_in(&folder.folder(&name)?)?,
+            FileKind::File => Facts::of(&folder.file(&name, false)?)?.allocated_bytes,
+            _ => 0,
+        };
+    }
+    Ok(bytes)
 }
 
 /// Copies a file that has this length through the disk, whose faults tests simulate.
