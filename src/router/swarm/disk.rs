@@ -1,8 +1,8 @@
 //! Downloads that wait for this computer's disk, and resume by themselves.
 //!
 //! A full or failing disk is reported once. Then nothing more is fetched for that download, and
-//! every few seconds a few missing chunks are written as zeros, in their own places, or for a folder
-//! beside it: only a disk that accepts them will accept what comes next. Verified chunks are still
+//! every few seconds a few missing chunks are written as zeros, in their own places, or beside a
+//! folder: only a disk that accepts them will accept what comes next. Verified chunks are still
 //! served. The disk itself is tried by the shell.
 
 use std::collections::BTreeSet;
