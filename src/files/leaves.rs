@@ -44,7 +44,6 @@ mod x86_64 {
         __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_extract_epi32, _mm_set_epi32,
         _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi32,
     };
-    use std::array::from_fn;
 
     use super::{BLOCK_BYTES, Leaf};
     use crate::files::merkle::LEAF_BYTES;
@@ -87,11 +86,15 @@ mod x86_64 {
     pub(super) fn hash<const N: usize>(leaves: &[Leaf; N]) -> [Digest32; N] {
         let [abef, cdgh] = START.map(|words| vector(words));
         let mut states = [Sha256State { abef, cdgh }; N];
+        let end = load(&END);
         for at in (0..LEAF_BYTES).step_by(BLOCK_BYTES) {
-            let blocks = from_fn(|n| load(leaves[n][at..].first_chunk().unwrap_or(&END)));
+            let mut blocks = [end; N];
+            for (block, leaf) in blocks.iter_mut().zip(leaves) {
+                *block = load(leaf[at..].first_chunk().unwrap_or(&END));
+            }
             compress(&mut states, blocks);
         }
-        compress(&mut states, [load(&END); N]);
+        compress(&mut states, [end; N]);
         states.map(|state| digest(state))
     }
 
@@ -113,7 +116,8 @@ mod x86_64 {
         macro_rules! four_rounds {
             ($($row:literal)*) => { $(
                 for (state, words) in states.iter_mut().zip(&mut blocks) {
-                    let [next, second, third, last] = [0, 1, 2, 3].map(|n| ($row + n) % 4);
+                    let (next, second) = ($row % 4, ($row + 1) % 4);
+                    let (third, last) = (($row + 2) % 4, ($row + 3) % 4);
                     if $row >= 4 {
                         let begun = _mm_sha256msg1_epu32(words[next], words[second]);
                         let older = _mm_alignr_epi8(words[last], words[third], 4);
@@ -137,16 +141,21 @@ mod x86_64 {
     #[inline]
     #[target_feature(enable = "ssse3")]
     fn load(block: &[u8; BLOCK_BYTES]) -> [__m128i; 4] {
+        // Loops, which are compiled in place even where closures are not.
         let (words, _) = block.as_chunks();
-        from_fn(|row| vector(from_fn(|n| u32::from_be_bytes(words[4 * row + n]))))
+        let mut rows = [[0; 4]; 4];
+        for (at, word) in words.iter().enumerate() {
+            rows[at / 4][at % 4] = u32::from_be_bytes(*word);
+        }
+        [vector(rows[0]), vector(rows[1]), vector(rows[2]), vector(rows[3])]
     }
 
     /// A vector of these words, lowest first.
     #[inline]
     #[target_feature(enable = "sse2")]
     fn vector(words: [u32; 4]) -> __m128i {
-        let [a, b, c, d] = words.map(u32::cast_signed);
-        _mm_set_epi32(d, c, b, a)
+        let [a, b, c, d] = words;
+        _mm_set_epi32(d.cast_signed(), c.cast_signed(), b.cast_signed(), a.cast_signed())
     }
 
     #[inline]
