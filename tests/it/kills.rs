@@ -169,7 +169,8 @@ fn cancelling_what_is_not_under_way_removes_its_partial_file() {
     scene.bob.ended_well(number);
     let finished = scene.bob.expect(json!({"event": "download_finished"}));
     assert!(same(finished["path"].as_str().unwrap().as_ref(), &scene.bytes));
-    assert_eq!(finished["bytes_fetched"], SIZE);
+    // A chunk may come twice where one lane helps another.
+    assert!(finished["bytes_fetched"].as_u64().unwrap() >= SIZE as u64);
     assert_eq!(fs::read_dir(scene.bob.folder()).unwrap().count(), 1);
 }
 
