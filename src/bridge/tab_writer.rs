@@ -253,22 +253,25 @@ impl<'a> TabWriter<'a> {
         }
     }
 
+    fn add_moving(&mut self, mut list: Vec<TransferLine>) -> Result<(), Silent> {
+        let moved = self.moving;
+        self.keep_moving(&mut list);
+        self.moving = !list.is_empty();
+        list.truncate(TAB_ROWS);
+        // Once more when everything has stopped.
+        if moved || self.moving {
+            return self.add(to_json(&Notice::Transfers { list }));
+        }
+        Ok(())
+    }
+
     fn answer(&mut self, answer: Answer) -> Result<(), Silent> {
         match answer {
-            Answer::Told { line: OWN_LINE, notice: Notice::Files { list }, .. } => {
-                self.add_hosts(&list)
-            }
-            Answer::Told { line: OWN_LINE, notice: Notice::Transfers { mut list }, .. } => {
-                let moved = self.moving;
-                self.keep_moving(&mut list);
-                self.moving = !list.is_empty();
-                list.truncate(TAB_ROWS);
-                // Once more when everything has stopped.
-                if moved || self.moving {
-                    return self.add(to_json(&Notice::Transfers { list }));
-                }
-                Ok(())
-            }
+            Answer::Told { line: OWN_LINE, notice, .. } => match *notice {
+                Notice::Files { list } => self.add_hosts(&list),
+                Notice::Transfers { list } => self.add_moving(list),
+                notice => self.tell(&notice),
+            },
             Answer::Reply { line: OWN_LINE, .. } | Answer::Overview { .. } => Ok(()),
             Answer::Told { notice, .. } => self.tell(&notice),
             Answer::Reply { line, command, result, .. } => {

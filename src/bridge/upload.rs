@@ -243,8 +243,10 @@ fn offered(face: &Face, client: &Client<'_>) -> Result<(FileLine, bool), Failure
     let (mut row, mut waiting) = (None, true);
     loop {
         match face.answers.recv_timeout(LOOK) {
-            Ok(Answer::Told { notice: Notice::Files { list }, .. }) => {
-                row = list.into_iter().next();
+            Ok(Answer::Told { notice, .. }) => {
+                if let Notice::Files { list } = *notice {
+                    row = list.into_iter().next();
+                }
             }
             Ok(Answer::Reply { result, .. }) => {
                 result?;

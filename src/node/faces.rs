@@ -40,7 +40,7 @@ pub enum Answer {
         /// The line that asked.
         line: u64,
         /// The answer.
-        notice: Notice,
+        notice: Box<Notice>,
         /// The feed's position when it was given.
         after: u64,
     },

@@ -184,7 +184,7 @@ impl NodeShell {
             }
             Effect::Tell { face, line, notice } => {
                 let after = self.feed.position();
-                self.answer(face, Answer::Told { line, notice, after });
+                self.answer(face, Answer::Told { line, notice: Box::new(notice), after });
             }
             Effect::Overview { face, overview } => {
                 let after = self.feed.position();

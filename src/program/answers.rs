@@ -33,11 +33,11 @@ impl Answering {
                 self.print_reply(*line, command, result, *after);
             }
             if let Answer::Told { line, notice, after } = &answer {
-                match notice {
+                match &**notice {
                     Notice::Remark { text } if self.one_shot => self.output.hint(*after, text),
                     notice => self.output.print_after(*after, notice),
                 }
-                let is_asked = matches!(notice, Notice::Files { .. } | Notice::Invitation { .. });
+                let is_asked = matches!(**notice, Notice::Files { .. } | Notice::Invitation { .. });
                 if self.one_shot && is_asked && *line == self.awaited.load(Ordering::SeqCst) {
                     // If stdin has ended, nobody waits.
                     let _ = self.turns.send(answer);

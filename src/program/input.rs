@@ -377,7 +377,7 @@ impl<R: BufRead> Stdin<R> {
                 // An answer to an earlier command, awaited until Ctrl-C came, or to the end that a
                 // signal wants.
                 Answer::Reply { line: of, command, .. } if (of, command) != (line, word) => {}
-                Answer::Told { notice, .. } => self.told = Some(notice),
+                Answer::Told { notice, .. } => self.told = Some(*notice),
                 Answer::Overview { .. } => {}
                 Answer::Reply { result, after, .. } => {
                     self.awaited.store(NOBODY, Ordering::SeqCst);

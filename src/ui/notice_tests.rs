@@ -404,7 +404,10 @@ fn people_read_sentences() {
     );
     assert!(lines[25].contains("\n*   one two\n"), "{}", lines[25]);
     assert_eq!(lines[27], "* ok  ana\n* !!  ana\n*     do this");
-    assert_eq!(lines[28], "* 1 file offered:\n*   ana  12.3 MB  abababab  2 have it  from ana");
+    assert_eq!(
+        lines[28],
+        "* 1 file offered:\n*   ana/  3 files, 9 B  abababab  2 have it  from ana"
+    );
     assert_eq!(lines[32], "error: ana");
     let mut resumed = notices[15].clone();
     if let Notice::DownloadFinished { bytes_fetched, .. } = &mut resumed {

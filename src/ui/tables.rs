@@ -73,7 +73,7 @@ pub(super) fn file_rows(list: &[FileLine], style: &Style) -> Vec<String> {
             (hosts, _) => format!("{hosts} have it"),
         };
         vec![
-            line.file.name.short(),
+            format!("{}{}", line.file.name.short(), if line.folder.is_some() { "/" } else { "" }),
             line.folder.as_ref().map_or_else(|| size(line.file.size), folder_size),
             line.file.id.short(),
             held,

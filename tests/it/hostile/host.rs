@@ -115,10 +115,10 @@ impl Host {
             }
             match self.face.answers.recv_timeout(SOON).unwrap() {
                 Answer::Reply { line, result, .. } => drop(self.ended.insert(line, result)),
-                Answer::Told { notice: Notice::Invitation { text, .. }, .. } => {
-                    self.invitation = Some(text);
-                }
-                Answer::Told { notice, .. } => self.told = Some(notice),
+                Answer::Told { notice, .. } => match *notice {
+                    Notice::Invitation { text, .. } => self.invitation = Some(text),
+                    notice => self.told = Some(notice),
+                },
                 Answer::Overview { .. } => {}
                 Answer::Confirm { line, question, .. } => {
                     assert!(question.ends_with("download it again?"), "who is to say: {question}");
