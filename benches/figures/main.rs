@@ -12,6 +12,7 @@ mod far;
 mod files;
 #[path = "../floor/mod.rs"]
 mod floor;
+mod folders;
 mod hostile;
 mod kills;
 mod links;
@@ -56,6 +57,8 @@ const FIGURES: &[Figure] = &[
     ("swarm4", |options, report| swarm::one_seed(4, options, report)),
     ("swarm8", |options, report| swarm::one_seed(8, options, report)),
     ("hosts4", swarm::four_hosts),
+    ("folders", folders::folders),
+    ("entries", |_, report| folders::memory(report)),
     ("far", far::far),
     ("chat", chat::chat),
     ("crawling", bad_hosts::crawling),

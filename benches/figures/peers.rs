@@ -76,46 +76,77 @@ pub(crate) fn peers(options: &Options, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// `scp` from an `sshd` of our own, with throw-away keys.
+/// `scp` from an `sshd` of our own.
 fn scp(_: &Options) -> Result<Peer> {
-    let home = tempfile::tempdir()?;
-    let path = |name: &str| home.path().join(name);
-    let sshd = found("sshd", &["/usr/sbin", "/usr/local/sbin", "/sbin"])?;
+    let ssh = OwnSsh::start()?;
     found("scp", &[])?;
-    for key in ["host", "user"] {
-        run(Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-            .arg(path(key)))?;
-    }
-    let port = free_port()?;
-    let config = [
-        format!("Port {port}"),
-        "ListenAddress 127.0.0.1".to_owned(),
-        format!("HostKey {}", path("host").display()),
-        format!("AuthorizedKeysFile {}", path("user.pub").display()),
-        format!("PidFile {}", path("pid").display()),
-        "PermitRootLogin prohibit-password".to_owned(),
-        "StrictModes no".to_owned(),
-        "UsePAM no".to_owned(),
-        "Subsystem sftp internal-sftp".to_owned(),
-    ];
-    std::fs::write(path("config"), config.join("\n") + "\n")?;
-    // sshd asks for its folder, which a system without a running sshd may lack.
-    let _ = std::fs::create_dir("/run/sshd");
-    let server = Background::start(Command::new(sshd).args(["-D", "-f"]).arg(path("config")))?;
-    server.listens(port)?;
-    let user = Command::new("id").arg("-un").output()?.stdout;
-    let user = String::from_utf8(user)?.trim().to_owned();
     Ok(Box::new(move |source, folder| {
-        let _running = &server;
         let out = folder.join("scp.bin");
         let mut command = Command::new("scp");
-        command.args(["-q", "-c", "aes128-gcm@openssh.com", "-P", &port.to_string(), "-i"]);
-        command.arg(home.path().join("user")).args(["-o", "StrictHostKeyChecking=no"]);
-        command.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]);
-        command.arg(format!("{user}@127.0.0.1:{}", source.path().display())).arg(&out);
+        command.arg("-q").args(["-P", &ssh.port.to_string()]).args(ssh.options());
+        command.arg(ssh.remote(&source.path())).arg(&out);
         timed(&mut command, source, &out)
     }))
+}
+
+/// An `sshd` of our own, with throw-away keys.
+pub(crate) struct OwnSsh {
+    home: TempDir,
+    user: String,
+    /// Where it listens on loopback.
+    pub(crate) port: u16,
+    _server: Background,
+}
+
+impl OwnSsh {
+    pub(crate) fn start() -> Result<Self> {
+        let home = tempfile::tempdir()?;
+        let path = |name: &str| home.path().join(name);
+        let sshd = found("sshd", &["/usr/sbin", "/usr/local/sbin", "/sbin"])?;
+        for key in ["host", "user"] {
+            run(Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(path(key)))?;
+        }
+        let port = free_port()?;
+        let config = [
+            format!("Port {port}"),
+            "ListenAddress 127.0.0.1".to_owned(),
+            format!("HostKey {}", path("host").display()),
+            format!("AuthorizedKeysFile {}", path("user.pub").display()),
+            format!("PidFile {}", path("pid").display()),
+            "PermitRootLogin prohibit-password".to_owned(),
+            "StrictModes no".to_owned(),
+            "UsePAM no".to_owned(),
+            "Subsystem sftp internal-sftp".to_owned(),
+        ];
+        std::fs::write(path("config"), config.join("\n") + "\n")?;
+        // sshd asks for its folder, which a system without a running sshd may lack.
+        let _ = std::fs::create_dir("/run/sshd");
+        let mut command = Command::new(sshd);
+        let server = Background::start(command.args(["-D", "-f"]).arg(path("config")))?;
+        server.listens(port)?;
+        let user = Command::new("id").arg("-un").output()?.stdout;
+        let user = String::from_utf8(user)?.trim().to_owned();
+        Ok(Self { home, user, port, _server: server })
+    }
+
+    /// Options of `ssh` and `scp` that let them in here without a question.
+    pub(crate) fn options(&self) -> Vec<String> {
+        let key = self.home.path().join("user");
+        let mut options = vec!["-i".to_owned(), key.display().to_string()];
+        options.extend(["-c", "aes128-gcm@openssh.com"].map(str::to_owned));
+        for option in ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
+        {
+            options.extend(["-o".to_owned(), option.to_owned()]);
+        }
+        options
+    }
+
+    /// A path behind it, as `scp` and `rsync` write it.
+    pub(crate) fn remote(&self, path: &Path) -> String {
+        format!("{}@127.0.0.1:{}", self.user, path.display())
+    }
 }
 
 /// Two libtorrent clients; the seed has hashed the file already.
@@ -217,7 +248,8 @@ fn timed(command: &mut Command, source: &Source, out: &Path) -> Result<f64> {
     Ok(seconds)
 }
 
-fn run(command: &mut Command) -> Result<()> {
+/// Runs a program to its end; what it says is shown only when it fails.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("starting {:?}", command.get_program()))?;
     if !output.status.success() {
@@ -235,7 +267,7 @@ fn venv(options: &Options, name: &str) -> Result<PathBuf> {
 }
 
 /// A program on the search path, or in one of these folders.
-fn found(name: &str, folders: &[&str]) -> Result<PathBuf> {
+pub(crate) fn found(name: &str, folders: &[&str]) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let paths = std::env::split_paths(&path).chain(folders.iter().map(PathBuf::from));
     let mut candidates = paths.map(|folder| folder.join(name));

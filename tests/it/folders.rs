@@ -48,8 +48,9 @@ fn a_folder_arrives_whole_and_can_be_fetched_from_those_who_have_it() {
     assert_eq!(offered["folder"], json!({"files": 6, "bytes": total}));
     bob.done("download photos");
     let finished = bob.expect(json!({"event": "download_finished"}));
-    arrived(finished["path"].as_str().unwrap().as_ref());
-    assert_eq!(bob.saved().len(), 1, "something is left beside it");
+    let saved = Path::new(finished["path"].as_str().unwrap());
+    arrived(saved);
+    assert_eq!(bob.entries(), [saved], "something is left beside it");
     alice.quit();
     carol.done("download photos");
     let finished = carol.expect(json!({"event": "download_finished"}));

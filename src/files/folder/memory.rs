@@ -6,15 +6,15 @@ use super::manifest::{Manifest, ManifestError};
 
 /// As far as they came, or all of them.
 #[derive(Debug)]
-pub struct ManifestBytes(RwLock<Bytes>);
+pub struct ManifestBytes(RwLock<KnownBytes>);
 
 #[derive(Debug)]
-enum Bytes {
+enum KnownBytes {
     Growing(Vec<u8>),
     Whole(Arc<Manifest>),
 }
 
-impl Bytes {
+impl KnownBytes {
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Growing(bytes) => bytes,
@@ -27,20 +27,20 @@ impl ManifestBytes {
     /// So many that are still to come.
     #[must_use]
     pub fn growing(len: usize) -> Self {
-        Self(RwLock::new(Bytes::Growing(vec![0; len])))
+        Self(RwLock::new(KnownBytes::Growing(vec![0; len])))
     }
 
     /// Those of a manifest that is here.
     #[must_use]
     pub fn whole(manifest: Arc<Manifest>) -> Self {
-        Self(RwLock::new(Bytes::Whole(manifest)))
+        Self(RwLock::new(KnownBytes::Whole(manifest)))
     }
 
     /// Writes bytes that came. What lies beyond the end, or comes when all are here, is left out.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) {
         let mut guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        if let Bytes::Growing(all) = &mut *guard
+        if let KnownBytes::Growing(all) = &mut *guard
             && let Some(place) = all.get_mut(start..start.saturating_add(bytes.len()))
         {
             place.copy_from_slice(bytes);
@@ -63,10 +63,10 @@ impl ManifestBytes {
     pub fn read(&self) -> Result<Arc<Manifest>, ManifestError> {
         let mut guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let manifest = match &mut *guard {
-            Bytes::Whole(manifest) => return Ok(Arc::clone(manifest)),
-            Bytes::Growing(bytes) => Arc::new(Manifest::decode(std::mem::take(bytes))?),
+            KnownBytes::Whole(manifest) => return Ok(Arc::clone(manifest)),
+            KnownBytes::Growing(bytes) => Arc::new(Manifest::decode(std::mem::take(bytes))?),
         };
-        *guard = Bytes::Whole(Arc::clone(&manifest));
+        *guard = KnownBytes::Whole(Arc::clone(&manifest));
         Ok(manifest)
     }
 }

@@ -193,7 +193,7 @@ impl Swarm {
             );
             return self.fail_download(cx, folder, Failure::new(Code::BadManifest, text));
         }
-        download.file.adopt(summary);
+        download.file = download.file.clone().measured(summary);
         download.layout = Layout::Folder(Arc::new(layout));
         download.stage = DownloadStage::Opening;
         let then = self.downloads.remove(&file).map(|manifest| manifest.then);

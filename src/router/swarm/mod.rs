@@ -98,12 +98,11 @@ impl NamedFile {
         }
     }
 
-    /// The manifest of the folder says so much.
-    fn adopt(&mut self, summary: FolderSummary) {
-        if let Some(folder) = &mut self.folder {
-            (folder.files, folder.units) = (summary.files, summary.units);
-            self.size = summary.bytes;
-        }
+    /// The same folder with these figures, which its manifest says.
+    fn measured(self, summary: FolderSummary) -> Self {
+        let FolderSummary { files, bytes, units } = summary;
+        let Some(folder) = self.folder else { return self };
+        Self { size: bytes, folder: Some(NamedFolder { files, units, ..folder }), ..self }
     }
 
     /// In which chunks it is fetched; `None` of a folder, whose manifest says it.

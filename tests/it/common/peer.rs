@@ -139,12 +139,17 @@ impl Peer {
 
     /// The visible files in its folder, sorted.
     pub(crate) fn saved(&self) -> Vec<PathBuf> {
+        let is_hidden =
+            |path: &PathBuf| path.file_name().unwrap().as_encoded_bytes().starts_with(b".");
+        let mut paths = self.entries();
+        paths.retain(|path| path.is_file() && !is_hidden(path));
+        paths
+    }
+
+    /// Everything in the download folder, hidden or not.
+    pub(crate) fn entries(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.folder()).unwrap();
-        let mut paths: Vec<_> = entries
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.is_file())
-            .filter(|path| !path.file_name().unwrap().as_encoded_bytes().starts_with(b"."))
-            .collect();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.sort();
         paths
     }
