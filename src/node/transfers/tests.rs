@@ -52,6 +52,15 @@ impl Node {
         Self { transfers: Arc::new(transfers), events, dir }
     }
 
+    /// Another run in the same folder, once nothing of this one is left: the thread of its lane may
+    /// hold the partial file until it ends.
+    fn restarted(self, lane: Running) -> Self {
+        self.transfers.shutdown();
+        assert!(self.transfers.join(soon()));
+        lane.closed();
+        Self::at(Limits::default(), self.dir)
+    }
+
     fn event(&self) -> Event {
         self.events.recv_timeout(Duration::from_secs(30)).unwrap()
     }

@@ -70,10 +70,8 @@ fn what_is_left_is_told_at_the_start_and_removed_when_asked() {
     assert!(remove(&bob, &id).is_err(), "it is under way");
     assert_eq!(entries(&bob), 2);
     bob.perform(Effect::DropPart { file: offer.file, turn: TURN });
-    bob.transfers.shutdown();
-    assert!(bob.transfers.join(soon()));
+    let bob = bob.restarted(asks);
 
-    let bob = Node::at(Limits::default(), bob.dir);
     bob.transfers.look_for_leftovers();
     let Event::LeftoversFound(Leftovers { folder, files }) = bob.event() else { panic!() };
     assert_eq!(folder, bob.dir.path().canonicalize().unwrap());

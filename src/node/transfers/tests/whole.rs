@@ -94,9 +94,7 @@ fn a_dropped_download_goes_on_where_it_was() {
     bob.fetch_all(offer.file, &[asks.conn], &[0, 7, 11]);
     assert_eq!(bob.perform(Effect::DropPart { file: offer.file, turn: TURN }), None);
     // In another run: what was verified is claimed on disk, and counts once it is rehashed.
-    bob.transfers.shutdown();
-    assert!(bob.transfers.join(soon()));
-    let bob = Node::at(Limits::default(), bob.dir);
+    let bob = bob.restarted(asks);
     let (asks, _serves) = lane(&alice, &bob);
     let missing = bob.begin(&offer, asks.conn);
     assert_eq!(missing, [1, 2, 3, 4, 5, 6, 8, 9, 10]);
