@@ -4,16 +4,16 @@
 //! disk. klatch's host has made its offer, and the others' servers run, when the clock starts.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use tempfile::TempDir;
 
 use crate::Options;
+use crate::files::{Source, files_in, random_files};
 use crate::narrow::{NarrowRelay, Way};
 use crate::peers::{OwnSsh, found, run};
 use crate::program::Program;
@@ -37,8 +37,7 @@ const OTHERS: [&str; 3] = ["tar | tar", "scp -r", "rsync -a"];
 
 /// A folder to send.
 struct Tree {
-    _made: Option<TempDir>,
-    path: PathBuf,
+    source: Source,
     name: &'static str,
     files: usize,
     /// Whether its files are so small that their number is what counts.
@@ -46,53 +45,26 @@ struct Tree {
 }
 
 impl Tree {
-    /// Random files of one size, 100 in each folder.
+    /// Random files of one size.
     fn of(name: &'static str, files: usize, bytes: usize) -> Result<Self> {
-        let made = tempfile::tempdir()?;
-        let path = made.path().join("tree");
-        let mut random = fs::File::open("/dev/urandom")?;
-        let mut content = vec![0; bytes];
-        for number in 0..files {
-            let folder = path.join(format!("{:04}", number / 100));
-            if number % 100 == 0 {
-                fs::create_dir_all(&folder)?;
-            }
-            random.read_exact(&mut content)?;
-            fs::write(folder.join(format!("{number:06}.bin")), &content)?;
-        }
-        Ok(Self { _made: Some(made), path, name, files, small: bytes <= 4_096 })
+        let source = Source::folder(|top| random_files(top, files, bytes))?;
+        Ok(Self { source, name, files, small: bytes <= 4_096 })
     }
 
-    /// This project, with its history and what was built of it: whatever lies beside this program.
+    /// This project with what was built of it: all that lies beside this program.
     fn project() -> Result<Self> {
-        let made = tempfile::tempdir()?;
-        let path = made.path().join("tree");
-        fs::create_dir(&path)?;
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for name in ["src", "tests", "benches", "frontend", "docs"] {
-            run(Command::new("cp").arg("-r").arg(project.join(name)).arg(&path))?;
-        }
-        let built = std::env::current_exe()?;
-        let built = built.parent().context("this program lies nowhere")?;
-        run(Command::new("cp").arg("-r").arg(built).arg(path.join("built")))?;
-        let files = count(&path)?;
-        Ok(Self { _made: Some(made), path, name: "this project, built", files, small: false })
+        let source = Source::folder(|top| {
+            for name in ["src", "tests", "benches", "frontend", "docs"] {
+                run(Command::new("cp").arg("-r").arg(project.join(name)).arg(top))?;
+            }
+            let built = std::env::current_exe()?;
+            let built = built.parent().context("this program lies nowhere")?;
+            run(Command::new("cp").arg("-r").arg(built).arg(top.join("built")))
+        })?;
+        let files = files_in(&source.path())?.len();
+        Ok(Self { source, name: "this project, built", files, small: false })
     }
-
-    /// Compares a copy with it, and removes the copy.
-    fn take_back(&self, copy: &Path) -> Result<()> {
-        run(Command::new("diff").args(["-rq", "--no-dereference"]).arg(&self.path).arg(copy))?;
-        fs::remove_dir_all(copy).with_context(|| format!("removing {}", copy.display()))
-    }
-}
-
-fn count(folder: &Path) -> Result<usize> {
-    let mut files = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        files += if entry.file_type()?.is_dir() { count(&entry.path())? } else { 1 };
-    }
-    Ok(files)
 }
 
 /// Seconds that klatch and the others take for four kinds of folder.
@@ -169,13 +141,13 @@ fn fetched(tree: &Tree, away: bool, downloads: &Path) -> Result<(Program, Progra
     let mut bob = Program::start(&bob)?;
     alice.event("joined")?;
     bob.event("joined")?;
-    alice.send(&tree.path)?;
+    alice.send(&tree.source.path())?;
     let (_, name) = bob.offered()?;
     rustix::fs::sync();
     let began = Instant::now();
     bob.tell(&format!("download {name}"))?;
     let (finished, path) = bob.downloaded()?;
-    tree.take_back(&path)?;
+    tree.source.take_back(&path)?;
     Ok((alice, bob, finished.saturating_duration_since(began).as_secs_f64()))
 }
 
@@ -214,19 +186,19 @@ impl Others {
             (Some(ssh), "scp -r") => {
                 let mut command = Command::new("scp");
                 command.args(["-q", "-r", "-P", &port]).args(ssh.options());
-                run(command.arg(ssh.remote(&tree.path)).arg(&out))?;
+                run(command.arg(ssh.remote(&tree.source.path())).arg(&out))?;
             }
             (Some(ssh), _) => {
                 let shell = format!("ssh -p {port} {}", ssh.options().join(" "));
                 let mut command = Command::new("rsync");
                 command.args(["-a", "-e", &shell]);
-                run(command.arg(ssh.remote(&tree.path) + "/").arg(&out))?;
+                run(command.arg(ssh.remote(&tree.source.path()) + "/").arg(&out))?;
             }
-            (None, _) => tar(&tree.path, &out, away)?,
+            (None, _) => tar(&tree.source.path(), &out, away)?,
         }
         rustix::fs::syncfs(fs::File::open(folder.path())?)?;
         let took_s = began.elapsed().as_secs_f64();
-        tree.take_back(&out)?;
+        tree.source.take_back(&out)?;
         Ok(Some(took_s))
     }
 }

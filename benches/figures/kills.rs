@@ -5,6 +5,7 @@
 //! on disk may be fetched again, except a chunk that a lane was bringing.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
@@ -12,15 +13,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use klatch::crypto::random::random;
-use klatch::files::merkle::{chunk_bytes, chunk_count, chunk_range};
 use serde_json::Value;
 
 use crate::Options;
-use crate::files::{Source, memory_folder};
+use crate::files::{Source, files_in, memory_folder};
 use crate::program::{Program, SOON, program, text};
 use crate::report::{Report, times};
 
 const FILE_BYTES: u64 = 16 << 20;
+/// Bytes of a chunk of that file, and of most units of a folder.
+const CHUNK_BYTES: u64 = 256 << 10;
 /// The downloader's limit, if the program has one: kills then hit more often.
 const LIMIT: &str = "64MB/s";
 /// Each lane that fetches has one thread with this name.
@@ -28,11 +30,11 @@ const FETCHING: &str = "asker";
 /// How many undisturbed transfers are timed first.
 const WATCHED: usize = 5;
 
-/// 200 kills, unless `--rounds` says otherwise.
-pub(crate) fn kills(options: &Options, report: &mut Report) -> Result<()> {
+/// 200 kills, unless `--rounds` says otherwise, while a file or a folder is fetched.
+pub(crate) fn kills(folder: bool, options: &Options, report: &mut Report) -> Result<()> {
     let help = Command::new(program()).arg("--help").output()?.stdout;
     let mut soak = Soak {
-        source: Source::random(FILE_BYTES)?,
+        source: if folder { Source::mixed()? } else { Source::random(FILE_BYTES)? },
         limited: String::from_utf8(help)?.contains("--limit-down"),
         left: 0,
         took: Duration::ZERO,
@@ -49,7 +51,7 @@ pub(crate) fn kills(options: &Options, report: &mut Report) -> Result<()> {
     report.note("kills of the downloader", downloader.to_string());
     report.note("kills of the host", host.to_string());
     report.note("kills with some chunks on disk and some not", underway.to_string());
-    report.note("files whole in the end, no byte wrong", whole.to_string());
+    report.note("whole in the end, no byte wrong", whole.to_string());
     let each = again / (downloader + host).max(1) as f64;
     report.note("chunks fetched again for a kill, mean", format!("{each:.2}"));
     report.at_most("the same for each lane, at most", again_most, 1.0, times);
@@ -87,7 +89,7 @@ impl Soak {
         let mut host = self.host(&[])?;
         let mut guest = self.guest(folder.path(), &host)?;
         let mut began = Instant::now();
-        // Chunks on disk when the fetching guest began, and chunks that may come twice.
+        // Bytes on disk when the fetching guest began, and chunks that may come twice.
         let (mut held, mut cut_short) = (0, 0);
         loop {
             let patience = self.patience();
@@ -117,10 +119,9 @@ impl Soak {
                 self.took = self.took.max(at.saturating_duration_since(began));
             }
             let fetched = event.get("bytes_fetched").and_then(Value::as_u64);
-            let chunks =
-                fetched.context("no bytes_fetched")? as f64 / f64::from(chunk_bytes(FILE_BYTES));
-            let missing = chunk_count(FILE_BYTES) - held;
-            let again = (chunks - f64::from(missing)).max(0.0);
+            let fetched = fetched.context("no bytes_fetched")?;
+            let again = fetched.saturating_sub(self.source.bytes - held) as f64;
+            let again = again / CHUNK_BYTES as f64;
             self.tally.again += again;
             let for_each = again / cut_short.max(1) as f64;
             self.tally.again_most = self.tally.again_most.max(for_each);
@@ -165,39 +166,49 @@ impl Soak {
         Ok((guest, address))
     }
 
-    /// How many chunks of the partial file on disk are right, or `None` if the whole file is in
-    /// place.
-    fn look(&mut self, folder: &Path) -> Result<Option<u32>> {
+    /// How many bytes on disk are those of whole, right chunks, or `None` if all is in place.
+    fn look(&mut self, folder: &Path) -> Result<Option<u64>> {
         let mut held = 0;
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if !name.starts_with('.') {
-                // Any file with a visible name must be the right one.
+                // Anything with a visible name must be right.
                 self.source.take_back(&path)?;
                 self.tally.whole += 1;
                 return Ok(None);
             }
             if name.ends_with(".part") {
-                held = self.right_chunks(&path)?;
+                held = right_bytes(&self.source.path(), &path)?;
+            } else if name.ends_with(".folder") {
+                held = 0;
+                for (file, _) in files_in(&self.source.path())? {
+                    held += right_bytes(&self.source.path().join(&file), &path.join(&file))?;
+                }
             }
         }
-        self.tally.underway += usize::from(held > 0 && held < chunk_count(FILE_BYTES));
+        self.tally.underway += usize::from(held > 0 && held < self.source.bytes);
         Ok(Some(held))
     }
+}
 
-    fn right_chunks(&self, part: &Path) -> Result<u32> {
-        let (ours, theirs) = (File::open(self.source.path())?, File::open(part)?);
-        let (mut left, mut right) = (Vec::new(), Vec::new());
-        let mut held = 0;
-        for chunk in 0..chunk_count(FILE_BYTES) {
-            let (offset, bytes) = chunk_range(FILE_BYTES, chunk).context("no such chunk")?;
-            left.resize(bytes as usize, 0);
-            right.resize(bytes as usize, 0);
-            ours.read_exact_at(&mut left, offset)?;
-            let there = theirs.read_exact_at(&mut right, offset).is_ok();
-            held += u32::from(there && left == right);
-        }
-        Ok(held)
+/// How many bytes of whole, right chunks of a file there are.
+fn right_bytes(ours: &Path, theirs: &Path) -> Result<u64> {
+    let ours = File::open(ours)?;
+    let theirs = match File::open(theirs) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        theirs => theirs?,
+    };
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    let (len, mut offset, mut held) = (ours.metadata()?.len(), 0, 0);
+    while offset < len {
+        let bytes = (len - offset).min(CHUNK_BYTES);
+        left.resize(bytes as usize, 0);
+        right.resize(bytes as usize, 0);
+        ours.read_exact_at(&mut left, offset)?;
+        let there = theirs.read_exact_at(&mut right, offset).is_ok();
+        held += if there && left == right { bytes } else { 0 };
+        offset += bytes;
     }
+    Ok(held)
 }

@@ -56,6 +56,8 @@ const FIGURES: &[Figure] = &[
     ("peers", peers::peers),
     ("swarm4", |options, report| swarm::one_seed(4, options, report)),
     ("swarm8", |options, report| swarm::one_seed(8, options, report)),
+    ("folder4", |options, report| swarm::one_folder(4, options, report)),
+    ("folder8", |options, report| swarm::one_folder(8, options, report)),
     ("hosts4", swarm::four_hosts),
     ("folders", folders::folders),
     ("entries", |_, report| folders::memory(report)),
@@ -68,7 +70,10 @@ const FIGURES: &[Figure] = &[
 ];
 
 /// Measured only when named, because they take long.
-const LONG: &[Figure] = &[("kills", kills::kills)];
+const LONG: &[Figure] = &[
+    ("kills", |options, report| kills::kills(false, options, report)),
+    ("killed", |options, report| kills::kills(true, options, report)),
+];
 
 /// What the command line says.
 struct Options {

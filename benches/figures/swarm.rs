@@ -26,11 +26,27 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// One host that has the file and `downloaders` that want it, 100 Mbit/s each way.
 pub(crate) fn one_seed(downloaders: usize, options: &Options, report: &mut Report) -> Result<()> {
     let name = format!("1 seed + {downloaders} downloaders");
+    seeded(&name, downloaders, &|| Source::random(FILE_BYTES), options, report)
+}
+
+/// The same with a folder of small and long files.
+pub(crate) fn one_folder(downloaders: usize, options: &Options, report: &mut Report) -> Result<()> {
+    let name = format!("a folder, 1 seed + {downloaders} downloaders");
+    seeded(&name, downloaders, &Source::mixed, options, report)
+}
+
+fn seeded(
+    name: &str,
+    downloaders: usize,
+    make: &dyn Fn() -> Result<Source>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
     let links = vec![Link { up: 100, down: 100 }; 1 + downloaders];
     // Limits: what the seed can send, and a downloader receive; what all can send together.
     let (one, all) = (FILE_BYTES as f64 / rate(100), downloaders as f64 * FILE_BYTES as f64);
     let bound_s = one.max(all / rate(100 * (1 + downloaders as u32)));
-    let Some(took) = runs(&name, &links, 1, options, report)? else { return Ok(()) };
+    let Some(took) = runs(name, &links, (1, make), options, report)? else { return Ok(()) };
     report.note(&format!("{name}, last finish"), seconds(took.last_s));
     report.note(&format!("{name}, first finish"), seconds(took.first_s));
     report.at_most(&format!("{name} / bound"), took.last_s / bound_s, OVER_BOUND, times);
@@ -44,7 +60,8 @@ pub(crate) fn four_hosts(options: &Options, report: &mut Report) -> Result<()> {
     let mut links = vec![Link { up: 50, down: 1000 }; 4];
     links.push(Link { up: 1000, down: 1000 });
     let bound_s = FILE_BYTES as f64 / rate(4 * 50);
-    let Some(took) = runs(name, &links, 4, options, report)? else { return Ok(()) };
+    let make = || Source::random(FILE_BYTES);
+    let Some(took) = runs(name, &links, (4, &make), options, report)? else { return Ok(()) };
     report.note(&format!("{name}, finish"), seconds(took.last_s));
     report.at_most(&format!("{name} / bound"), took.last_s / bound_s, OVER_FOUR, times);
     Ok(())
@@ -67,7 +84,7 @@ struct Took {
 fn runs(
     name: &str,
     links: &[Link],
-    hosts: usize,
+    (hosts, make): (usize, &dyn Fn() -> Result<Source>),
     options: &Options,
     report: &mut Report,
 ) -> Result<Option<Took>> {
@@ -75,7 +92,7 @@ fn runs(
         report.skip(name, NEEDS);
         return Ok(None);
     }
-    let source = Source::random(FILE_BYTES)?;
+    let source = make()?;
     let mut all = Vec::new();
     for _ in 0..options.rounds(5) {
         let took = run(&source, links, hosts)?;

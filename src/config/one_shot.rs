@@ -26,7 +26,7 @@ pub enum OneShotCommand {
 /// `klatch send`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct SendArgs {
-    /// Files, globs, or - for stdin
+    /// Files, folders, globs, or - for stdin
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
 

@@ -1,5 +1,7 @@
 //! Which chunks of a file a member holds: one bit per chunk.
 
+use core::ops::Range;
+
 /// A fixed-length set of chunk numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bitmap {
@@ -56,6 +58,24 @@ impl Bitmap {
     pub fn has(&self, chunk: u32) -> bool {
         chunk < self.len
             && self.words.get(chunk as usize / 64).is_some_and(|w| w >> (chunk % 64) & 1 == 1)
+    }
+
+    /// Whether some chunk of the range is held.
+    #[must_use]
+    pub fn has_any(&self, chunks: Range<u32>) -> bool {
+        let (first, end) = (chunks.start, chunks.end.min(self.len));
+        if first >= end {
+            return false;
+        }
+        let (start, last) = (first as usize / 64, (end as usize - 1) / 64);
+        let (low, high) = (u64::MAX << (first % 64), u64::MAX >> ((64 - end % 64) % 64));
+        match self.words.get(start..=last) {
+            None | Some([]) => false,
+            Some([word]) => word & low & high != 0,
+            Some([word, between @ .., end]) => {
+                word & low != 0 || end & high != 0 || between.iter().any(|word| *word != 0)
+            }
+        }
     }
 
     /// Adds `chunk`; returns whether it is new. Beyond the end nothing happens.
@@ -146,6 +166,26 @@ impl Bitmap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_holds_something_where_one_of_its_chunks_is_held() {
+        for len in [1, 63, 64, 65, 200] {
+            for held in [0, 1, 62, 63, 64, 127, 128, 199] {
+                let mut bitmap = Bitmap::none(len);
+                bitmap.insert(held);
+                for first in 0..=len {
+                    for end in 0..=len + 1 {
+                        let expected = (first..end).any(|chunk| bitmap.has(chunk));
+                        assert_eq!(
+                            bitmap.has_any(first..end),
+                            expected,
+                            "{len} {held} {first} {end}"
+                        );
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn bytes_are_read_back_and_spare_bits_refused() {

@@ -7,8 +7,11 @@ use klatch::files::merkle;
 use klatch::router::bitmap::Bitmap;
 use klatch::router::event::{DiskError, Hashed, PartState};
 use klatch::router::ids::{Digest32, FileId, MemberId};
+use klatch::router::layout::FolderLayout;
 use klatch::router::notice::{Code, Failure};
 use klatch::router::swarm::sent::{Picked, Sent};
+
+use crate::folders::FOLDER;
 
 /// A file, whole or in parts.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +22,18 @@ pub struct Stored {
     pub chunks: Vec<Option<u64>>,
     /// Whether the list of chunk hashes is here.
     pub list: bool,
+    /// Its root, if it is the manifest of a folder.
+    pub manifest: Option<Digest32>,
+    /// Its units, if it is a folder.
+    pub folder: Option<Units>,
+}
+
+/// The units of a folder.
+#[derive(Debug, Clone)]
+pub struct Units {
+    pub layout: FolderLayout,
+    /// The entries whose lists of chunk hashes are here.
+    pub lists: BTreeSet<u32>,
 }
 
 /// Everything that survives a crash.
@@ -61,6 +76,8 @@ pub fn content(file: &FileId, chunk: u32) -> u64 {
 impl Disk {
     /// The program ends: what is on the disk stays, the threads' work ends.
     pub fn crash(&mut self) {
+        // Manifests lie in memory.
+        self.files.retain(|_, stored| stored.manifest.is_none());
         self.serving.clear();
         self.parked.clear();
         self.open.clear();
@@ -73,6 +90,9 @@ impl Disk {
     pub fn hash(&mut self, job: u64, path: &Path) -> Option<Hashed> {
         let path = path.to_str()?;
         let (size, seed) = *self.local.get(path)?;
+        if path.ends_with(FOLDER) {
+            return Some(self.hash_folder(job, path, size, seed));
+        }
         let mut root = Digest32([7; 32]);
         root.0[..8].copy_from_slice(&seed.to_be_bytes());
         if size == 0 {
@@ -80,7 +100,7 @@ impl Disk {
         }
         let file = merkle::file_id(size, &root);
         let chunks = (0..merkle::chunk_count(size)).map(|c| Some(content(&file, c))).collect();
-        self.files.insert(file, Stored { size, chunks, list: true });
+        self.files.insert(file, Stored { size, chunks, list: true, ..Stored::default() });
         self.jobs.insert(job, file);
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
         Some(Hashed { path: path.into(), name, file, size, root, folder: None, left_out: None })
@@ -119,6 +139,7 @@ impl Disk {
             size,
             chunks: vec![None; count as usize],
             list: count <= 1,
+            ..Stored::default()
         });
         if stored.list { PartState::Verified(held(stored)) } else { PartState::NeedsList }
     }
@@ -168,7 +189,7 @@ fn failed(code: Code) -> DiskError {
 fn held(stored: &Stored) -> Bitmap {
     let mut bitmap = Bitmap::none(u32::try_from(stored.chunks.len()).unwrap());
     for (chunk, held) in (0u32..).zip(&stored.chunks) {
-        if held.is_some() {
+        if held.is_some() && stored.is_verifiable(chunk) {
             bitmap.insert(chunk);
         }
     }

@@ -1,6 +1,5 @@
 //! The shell's part in files: hashing, lanes, fetching, putting files in place.
 
-use klatch::files::merkle;
 use klatch::router::event::Want;
 use klatch::router::event::{Closed, Effect, Event, FetchError, Hashed, Parking};
 use klatch::router::ids::{ConnId, FileId};
@@ -36,6 +35,7 @@ impl World {
             Effect::Serve { file, job } => {
                 assert_eq!(disk.jobs.remove(&job), Some(file), "a job serves what it hashed");
                 disk.serving.insert(file);
+                disk.serving.extend(disk.manifest_of(&file));
             }
             Effect::Unserve { file } => {
                 disk.serving.remove(&file);
@@ -52,6 +52,7 @@ impl World {
                 Parking::Resume => {
                     assert!(disk.parked.remove(&file), "nothing was laid aside");
                     disk.serving.insert(file);
+                    disk.serving.extend(disk.manifest_of(&file));
                 }
                 Parking::Forget => {
                     disk.parked.remove(&file);
@@ -68,6 +69,23 @@ impl World {
             Effect::OpenPart { file, turn, size, copy, .. } => {
                 let result = disk.writable().map(|()| disk.open_part(file, turn, size, copy));
                 self.done(node, 5, Event::PartOpened { file, turn, result });
+            }
+            Effect::OpenManifest { file, turn, size, root, copy } => {
+                let state = disk.open_part(file, turn, size, copy);
+                disk.files.get_mut(&file).unwrap().manifest = Some(root);
+                self.done(node, 0, Event::PartOpened { file, turn, result: Ok(state) });
+            }
+            Effect::ReadManifest { file, turn } => {
+                let result = Ok(disk.read_manifest(file));
+                self.done(node, 2, Event::ManifestRead { file, turn, result });
+            }
+            Effect::OpenFolder { file, turn, manifest, copy, .. } => {
+                let result = disk.writable();
+                let result = result.map(|()| disk.open_folder((file, turn), manifest, copy));
+                self.done(node, 5, Event::PartOpened { file, turn, result });
+            }
+            Effect::FetchFolderList { file, turn, conn, entry } => {
+                self.ask_folder_list(node, (file, turn, conn), entry);
             }
             Effect::TryPart { file, turn, .. } => {
                 let result = disk.writable();
@@ -103,19 +121,18 @@ impl World {
                 self.done(node, 20, Event::SourceChecked { file, intact: true });
             }
             Effect::FetchList { file, turn, conn } => {
-                let bytes = 32 * 1024;
-                self.request(node, conn, Request { file, turn, want: None, chunk: None, bytes });
+                let (want, chunk, bytes, entry) = (None, None, 32 * 1024, None);
+                self.request(node, conn, Request { file, turn, want, chunk, bytes, entry });
             }
             Effect::Fetch { file, turn, conn, want } => {
-                let size = self.nodes[node].disk.files.get(&file).map_or(0, |f| f.size);
                 let chunk = match &want {
                     Want::Chunk(chunk) => Some(*chunk),
                     Want::Pick(_) => None,
                 };
-                let range = merkle::chunk_range(size, chunk.unwrap_or(0));
-                let bytes = range.map_or(0, |(_, len)| u64::from(len));
-                let want = Some(want);
-                self.request(node, conn, Request { file, turn, want, chunk, bytes });
+                let stored = disk.files.get(&file);
+                let bytes = stored.map_or(0, |of| of.unit_bytes(chunk.unwrap_or(0)));
+                let (want, entry) = (Some(want), None);
+                self.request(node, conn, Request { file, turn, want, chunk, bytes, entry });
             }
             Effect::ForgetServed { member } => {
                 disk.sent.values_mut().for_each(|sent| sent.forget(&member));
@@ -175,7 +192,7 @@ impl World {
         }
     }
 
-    fn request(&mut self, node: usize, conn: ConnId, request: Request) {
+    pub(crate) fn request(&mut self, node: usize, conn: ConnId, request: Request) {
         let Some((pipe, end)) = self.end_of(node, conn) else {
             let failed = request.failed(conn, FetchError::Lane);
             return self.done(node, 0, failed);
@@ -218,11 +235,10 @@ impl World {
         let member = self.id(to);
         match self.nodes[host].disk.pick(&file, member, &of) {
             Picked::Chunk(chunk) => {
-                let size = self.nodes[to].disk.files.get(&file).map_or(0, |f| f.size);
+                let stored = self.nodes[to].disk.files.get(&file);
+                let bytes = stored.map_or(0, |of| of.unit_bytes(chunk));
                 if let Some(request) = self.pipes[pipe].queue.front_mut() {
-                    request.chunk = Some(chunk);
-                    let range = merkle::chunk_range(size, chunk);
-                    request.bytes = range.map_or(0, |(_, len)| u64::from(len));
+                    (request.chunk, request.bytes) = (Some(chunk), bytes);
                 }
                 self.done(to, 0, Event::ChunkPicked { file, turn, conn, chunk });
             }
@@ -259,6 +275,9 @@ impl World {
 
     fn answer(&mut self, to: usize, host: usize, conn: ConnId, request: &Request) {
         let Request { file, turn, bytes, .. } = *request;
+        if let Some(entry) = request.entry {
+            return self.answer_folder_list((to, host, conn), (file, turn), entry);
+        }
         if request.want.is_none() {
             let serves = self.nodes[host].disk.list(&file);
             let disk = &mut self.nodes[to].disk;

@@ -10,6 +10,7 @@ mod effects;
 mod faces;
 mod faults;
 mod floods;
+mod folders;
 mod handshake;
 mod hostile;
 mod keeping;

@@ -40,15 +40,20 @@ pub struct Request {
     /// What the host sends; `None` while it has not chosen.
     pub chunk: Option<u32>,
     pub bytes: u64,
+    /// It is for the list of the file of this entry in a folder.
+    pub entry: Option<u32>,
 }
 
 impl Request {
     /// The event if nothing came.
     pub fn failed(&self, conn: ConnId, error: FetchError) -> Event {
         let (file, turn) = (self.file, self.turn);
-        match self.want {
-            None => Event::ListFetched { file, turn, conn, result: Err(error) },
-            Some(_) => self.fetched(conn, 0, Err(error)),
+        match (&self.want, self.entry) {
+            (None, Some(entry)) => {
+                Event::FolderListFetched { file, turn, conn, entry, result: Err(error) }
+            }
+            (None, None) => Event::ListFetched { file, turn, conn, result: Err(error) },
+            (Some(_), _) => self.fetched(conn, 0, Err(error)),
         }
     }
 

@@ -7,6 +7,7 @@ use klatch::router::command::{Command, LeaveWhen, NewPassword};
 use klatch::router::invite_link::InviteLink;
 use klatch::router::rng::Rng;
 
+use crate::folders::FOLDER;
 use crate::world::World;
 
 /// People of a story.
@@ -312,7 +313,8 @@ impl Story {
         match self.rng.below(8) {
             0..3 => {
                 self.said += 1;
-                let name = format!("file{}", self.said);
+                let kind = [".bin", ".bin", FOLDER][self.rng.below(3) as usize];
+                let name = format!("file{}{kind}", self.said);
                 let size = [0, 1_000, 300_000, 3_000_000, 40_000_000][self.rng.below(5) as usize];
                 self.world.send_file(node, &name, size);
                 self.sent.push(name);

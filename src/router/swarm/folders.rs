@@ -230,7 +230,7 @@ impl Swarm {
     /// Only some units are wanted: lists of files without one are not.
     pub(super) fn skip_lists(&mut self, id: &FileId, needed: &Bitmap) {
         if let Some(download) = self.downloads.get_mut(id) {
-            let wanted = |units: &Range<u32>| units.clone().any(|unit| needed.has(unit));
+            let wanted = |units: &Range<u32>| needed.has_any(units.clone());
             download.lists.waiting.retain(|_, units| wanted(units));
         }
     }
@@ -244,20 +244,21 @@ impl Swarm {
             }
             let lists = &mut download.lists;
             lists.looked = cx.now;
+            let picker = choice.picker(id);
+            let mut free: Vec<MemberId> = picker.iter().flat_map(|of| of.hosts()).collect();
+            free.retain(|host| choice.free_lane(host, cx.now, cx.limits()).is_some());
             for (entry, units) in lists.to_ask(cx.now) {
-                if lists.asked.len() >= LISTS_AT_ONCE && !lists.asked.contains_key(&entry) {
+                let is_full = lists.asked.len() >= LISTS_AT_ONCE;
+                if free.is_empty() || is_full && !lists.asked.contains_key(&entry) {
                     break;
                 }
                 lists.next = entry.saturating_add(1);
                 let Some(picker) = choice.picker(id) else { break };
-                let useful = |host: &MemberId| {
-                    !lists.was_asked_of(entry, choice, host)
-                        && units.clone().any(|unit| picker.has(host, unit))
+                let useful = |host: &&MemberId| {
+                    !lists.was_asked_of(entry, choice, host) && picker.has_any(host, units.clone())
                 };
-                let mut hosts = picker.hosts().filter(useful);
-                let free = |host| choice.free_lane(&host, cx.now, cx.limits());
-                let Some(conn) = hosts.find_map(free) else { continue };
-                drop(hosts);
+                let lane = |host| choice.free_lane(host, cx.now, cx.limits());
+                let Some(conn) = free.iter().filter(useful).find_map(lane) else { continue };
                 lists.ask(entry, units, conn, cx.now);
                 choice.ask_list(conn, list_id(id, entry), cx.now);
                 let (file, turn) = (*id, download.turn);
@@ -305,9 +306,10 @@ impl Swarm {
         units: Range<u32>,
         held: &Bitmap,
     ) {
-        self.choice.list_came(&file, units.clone(), held);
-        for unit in units.filter(|unit| held.has(*unit)) {
-            self.tell_gained(cx, file, unit);
+        let is_gain = held.has_any(units.clone());
+        self.choice.list_came(&file, units, held);
+        if is_gain {
+            self.tell_hosting(cx, file);
         }
         self.finish_if_done(cx, file);
     }

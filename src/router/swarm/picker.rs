@@ -257,6 +257,13 @@ impl Picker {
         source.is_some_and(|source| source.held.as_ref().is_none_or(|held| held.has(chunk)))
     }
 
+    /// Whether `host` has some chunk of this range.
+    #[must_use]
+    pub fn has_any(&self, host: &MemberId, chunks: Range<u32>) -> bool {
+        let source = self.sources.get(host);
+        source.is_some_and(|source| source.held.as_ref().is_none_or(|held| held.has_any(chunks)))
+    }
+
     /// Whether `host` has something that is wanted and missing here.
     #[must_use]
     pub fn helps(&self, host: &MemberId) -> bool {

@@ -39,6 +39,9 @@
 //! | S9 names | `s9_…`: end to end | `files::names`: 2,000 names |
 //! | S11 like names | `s11_…` | |
 //! | S12 8 EiB | `s12_…` | |
+//! | F1, F2 hostile lists of folders | `f1_…` | `files::folder::{manifest,paths}` |
+//! | F3 links in what is being built | | `files::folder::staging` |
+//! | F4 a lying unit | `f4_…` | the simulator |
 //! | T1 control bytes, long texts | `t1_…`, `it::live` | `router::text`, `ui::{notice,live}` |
 //! | T6 ground digits | | `t6_…`: `router::members`, `router::text` |
 //! | L3 replays, clocks, numbers | `l3_…` | `crypto::identity` |
@@ -59,6 +62,7 @@ mod door;
 mod eve;
 mod faults;
 mod floods;
+mod folders;
 mod handshake;
 mod host;
 mod inviting;

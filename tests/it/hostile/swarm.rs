@@ -18,7 +18,7 @@ use super::host::{Host, content};
 use crate::common::{Folder, Peer, Tap};
 
 /// Alters a byte in every chunk of a file, without changing its length or time.
-fn spoil(path: &Path, len: usize) {
+pub(super) fn spoil(path: &Path, len: usize) {
     let modified = std::fs::metadata(path).unwrap().modified().unwrap();
     let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
     for at in (1_000..len as u64).step_by(chunk_bytes(len as u64) as usize) {
