@@ -5,12 +5,14 @@
 //! node said. What an entry means is none of its business: a text, a name and an offer are alike
 //! to it.
 
+mod asked;
 mod entries;
 mod exchange;
 mod openings;
 mod placing;
 mod pushes;
 mod receipts;
+mod refused;
 mod repair;
 mod shares;
 mod waiting;
@@ -18,14 +20,15 @@ mod waiting;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::asked::AskedChains;
 use self::entries::Entries;
 use self::exchange::Exchange;
 use self::openings::Openings;
 pub(crate) use self::placing::{EntryOrder, Placed, Terms};
 use self::pushes::{AUTHORS_MAX, Pushes};
 use self::receipts::Receipts;
+use self::refused::REFUSED_MAX;
 use self::repair::HAVES_PAUSE_MS;
-use self::shares::REFUSED_MAX;
 pub(crate) use self::shares::{WayIn, WaysIn};
 use crate::limits::Limits;
 use crate::router::context::Context;
@@ -35,7 +38,6 @@ use crate::router::inspect::Load;
 use crate::router::message::{Message, PushedEntry};
 use crate::router::notice::{Code, Failure};
 use crate::router::signed::{Chain, ENTRY_MAX_BYTES, EntryBody, Kind, Offer, SignedEntry};
-use crate::router::time::Millis;
 use crate::router::timers::Timer;
 
 /// What is said in a room, and this node's part of it.
@@ -56,8 +58,7 @@ pub(crate) struct Log {
     openings: Openings,
     pushes: Pushes,
     exchanges: BTreeMap<ConnId, Exchange>,
-    /// Which link each chain was asked of, and when.
-    asked: BTreeMap<Chain, (ConnId, Millis)>,
+    asked: AskedChains,
 }
 
 impl Log {
@@ -74,7 +75,7 @@ impl Log {
             openings: Openings::default(),
             pushes: Pushes::default(),
             exchanges: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            asked: AskedChains::default(),
         }
     }
 
@@ -137,10 +138,9 @@ impl Log {
         if let Some((first, _)) = shown {
             self.aliases.insert(entry.id, first);
         }
-        let Placed::Accepted(_) = self
-            .entries
-            .place(&entry, Terms { now: cx.now, limits: cx.limits(), ways, pushes: &self.pushes })
-        else {
+        let (limits, pushes) = (cx.limits(), &self.pushes);
+        let terms = Terms { now: cx.now, limits, ways, pushes, from: None };
+        let Placed::Accepted(_) = self.entries.place(&entry, terms) else {
             let text =
                 "this room's log is full: nothing more can be said in it; leave for a fresh one";
             return Err(Failure::new(Code::IoError, text));
@@ -157,11 +157,12 @@ impl Log {
         ways: WaysIn<'_>,
     ) -> Placed {
         let chain = entry.body.chain;
-        let terms = Terms { now: cx.now, limits: cx.limits(), ways, pushes: &self.pushes };
-        let by_author = self.exchanges.get(&via).is_some_and(|of| of.member == chain.author);
+        let from = self.exchanges.get(&via).map(|of| of.member);
+        let terms = Terms { now: cx.now, limits: cx.limits(), ways, pushes: &self.pushes, from };
+        let by_author = from == Some(chain.author);
         let opens = by_author && self.entries.opens(entry) && !self.history.contains_key(&chain);
         let placed = if opens && !self.openings.has_one(&chain.author, cx.now) {
-            self.entries.refuse(&chain)
+            self.entries.refuse(&chain, terms)
         } else {
             self.entries.place(entry, terms)
         };
@@ -187,7 +188,8 @@ impl Log {
         cx: &mut Context,
         ways: WaysIn<'_>,
     ) -> Vec<Arc<SignedEntry>> {
-        let terms = Terms { now: cx.now, limits: cx.limits(), ways, pushes: &self.pushes };
+        let (limits, pushes) = (cx.limits(), &self.pushes);
+        let terms = Terms { now: cx.now, limits, ways, pushes, from: None };
         let accepted = self.entries.take_overdue(terms);
         cx.timers.set(Timer::Parents, self.entries.next_overdue());
         accepted
@@ -283,13 +285,14 @@ impl Log {
     pub(crate) fn loads(&self, limits: &Limits) -> Vec<Load> {
         let load = |what, size, bound| Load { what, size, bound };
         let (authors, refused) = self.entries.author_counts();
-        let (pushing, overran) = self.pushes.counts();
+        let (pushing, overran, branches) = self.pushes.counts();
         let mut loads = vec![
             load("authors", authors, limits.chains),
             load("authors refused", refused, REFUSED_MAX),
             load("authors that open chains", self.openings.len(), limits.members),
             load("authors that push entries", pushing, AUTHORS_MAX),
             load("authors that push too many", overran, AUTHORS_MAX),
+            load("branches that push entries", branches, AUTHORS_MAX),
             load("chains", self.entries.chain_count(), limits.chains),
             load("waiting entries", self.entries.waiting_count(), limits.waiting_entries),
             load("blocked places", self.entries.blocked_count(), limits.waiting_entries),
