@@ -61,7 +61,7 @@ let shared = null;
 const app = {
   store,
   ask: socket.ask,
-  sharing: { add: sharing("add"), refuse: sharing("refuse"), cancel: sharing("cancel") },
+  sharing: { add: sharing("add"), addFolder: sharing("addFolder"), cancel: sharing("cancel") },
   alert: ({ code, message }) =>
     store.dispatch({ event: "page_alert", code: code ?? "io_error", text: message }),
   quit: () => endRoom("Quit klatch", socket.quit).catch(app.alert),

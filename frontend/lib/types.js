@@ -53,12 +53,12 @@
  * @property {Who|null} to
  * @property {boolean} moving  Bytes went since the report before.
  *
- * @typedef {object} Share  A file on its way from this tab into klatch.
+ * @typedef {object} Share  A file or folder on its way from this tab into klatch.
  * @property {string} key
  * @property {string} name
  * @property {number} size
  * @property {number} sent
- * @property {'waiting'|'sending'|'reading'} phase
+ * @property {'waiting'|'looking'|'sending'|'reading'} phase
  *
  * @typedef {object} State
  * @property {'connecting'|'connected'|'reconnecting'|'away'|'expired'|'refused'|'ended'} connection
