@@ -60,22 +60,56 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
       el("span", { class: "file-word" }, word),
     ),
   }));
+  const look = el(
+    "button",
+    {
+      class: "button small",
+      type: "button",
+      hidden: true,
+      "aria-expanded": "false",
+      on: { click: lookInside },
+      title: "Look inside",
+    },
+    mark("look"),
+    el("span", { class: "file-word" }, "Look inside"),
+  );
   const element = el(
     item ? "li" : "div",
     { class: "file" },
     kind,
     el("div", { class: "file-text" }, name, facts),
-    el("div", { class: "file-actions" }, ...buttons.map(({ button }) => button)),
+    el("div", { class: "file-actions" }, look, ...buttons.map(({ button }) => button)),
     bar,
     strip,
     failed,
   );
   let shown = null;
   let drawn = null;
+  let tree = null;
+
+  /** Loaded when it is needed: few visits do. */
+  async function lookInside() {
+    const opens = look.getAttribute("aria-expanded") === "false";
+    look.setAttribute("aria-expanded", String(opens));
+    try {
+      const { createTree } = await import("./tree.js");
+      if (!tree) {
+        tree = createTree(app, id);
+        element.append(tree.element);
+        tree.update(shown, name.title);
+      }
+      tree.element.hidden = look.getAttribute("aria-expanded") === "false";
+    } catch (failure) {
+      look.setAttribute("aria-expanded", "false");
+      app.alert(failure);
+    }
+  }
 
   function update(row, label) {
     const able = connected(app.store.state);
     for (const { button } of buttons) button.disabled = !able;
+    look.disabled = !able;
+    tree?.update(row, label);
     if (row === shown && name.title === label) return;
     const before = shown;
     shown = row;
@@ -94,6 +128,9 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
     if (row.failure) failed.dataset.code = row.failure.code;
     if (row !== before) showButtons(row);
     for (const { word, button } of buttons) setLabel(button, `${word} ${label}`);
+    look.hidden = !row.folder || row.from.length === 0;
+    if (tree && look.hidden) tree.element.hidden = true;
+    setLabel(look, `Look inside ${label}`);
     showStrip(row);
   }
 
