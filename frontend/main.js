@@ -61,12 +61,13 @@ let shared = null;
 const app = {
   store,
   ask: socket.ask,
-  sharing: { add: sharing("add"), refuse: sharing("refuse"), cancel: sharing("cancel") },
+  sharing: { add: sharing("add"), addFolder: sharing("addFolder"), cancel: sharing("cancel") },
   alert: ({ code, message }) =>
     store.dispatch({ event: "page_alert", code: code ?? "io_error", text: message }),
   quit: () => endRoom("Quit klatch", socket.quit).catch(app.alert),
   leave: () => endRoom("Leave room", () => socket.ask("leave")).catch(app.alert),
   fileAction,
+  lookInside,
   downloadAll: many("downloadAll"),
   withdrawAll: many("withdrawAll"),
   fileLabels,
@@ -96,6 +97,7 @@ function hear(notice) {
     answer(notice).catch(app.alert);
     return;
   }
+  if (notice.event === "folder") looked.set(`${notice.file.id} ${notice.path}`, notice);
   store.dispatch(notice);
   if (MEMBERSHIP.includes(notice.event)) lookAgain();
   if (notice.event === "verify" && notice.asked) offerWords();
@@ -148,9 +150,11 @@ function fileLabels() {
   return labelsOf.get(files);
 }
 
-async function fileAction(word, id) {
+/** @param {{paths: string[], bytes: number}} [part]  what of a folder, if not all */
+async function fileAction(word, id, part) {
+  const fetches = word === "Download" || word === "Resume";
   try {
-    const { file } = store.state.files[id];
+    const { file, folder } = store.state.files[id];
     if (word === "Show" || word === "Save") {
       const answers = await socket.ask("media", { offer: id });
       const media = answers.find(({ event }) => event === "media");
@@ -159,15 +163,29 @@ async function fileAction(word, id) {
       return;
     }
     const what = word === "Cancel" || word === "Discard" ? { file: file.id } : { offer: id };
+    if (part) what.paths = part.paths;
+    if (folder && fetches) store.dispatch({ event: "page_part", file, part: part?.bytes ?? 0 });
     await socket.ask(COMMANDS[word] ?? word.toLowerCase(), what);
     if (word === "Discard") store.dispatch({ event: "page_discarded", file });
     if (word === "Withdraw") {
       app.undo(`${line(file.name)} is withdrawn.`, () => socket.ask("restore", { offer: id }));
     }
   } catch (failure) {
-    const fetches = word === "Download" || word === "Resume";
     if (!fetches || !toldElsewhere(failure, id)) app.alert(failure);
   }
+}
+
+/** What klatch told of folders, until whoever asked takes it. */
+const looked = new Map();
+
+/** What is in a folder, or in one in it: `path` is empty, or ends with a slash. */
+async function lookInside(id, path) {
+  const { file } = store.state.files[id];
+  await socket.ask("files", { offer: id, path });
+  const key = `${file.id} ${path}`;
+  const told = looked.get(key);
+  looked.delete(key);
+  return told;
 }
 
 /** Loaded when it is needed: few visits do something to many files at once. */

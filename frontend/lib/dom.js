@@ -40,6 +40,16 @@ export function svg(name, attributes = {}, ...children) {
 }
 
 /**
+ * Loads a style sheet that comes with a component which few visits need.
+ * @param {string} href
+ */
+export const sheet = (href) =>
+  new Promise((resolve) => {
+    const on = { load: resolve, error: resolve };
+    document.head.append(el("link", { rel: "stylesheet", href, on }));
+  });
+
+/**
  * Sets text only where it changed: a live region must not speak twice.
  * @param {Node} node
  * @param {string} text

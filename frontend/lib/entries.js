@@ -23,8 +23,9 @@ export function fromHistory(messages, seq) {
     }
     const key = `${notice.event} ${notice.id}`;
     if (notice.event === "file_offered") {
-      const { id: offerId, file, replaces } = notice;
-      return { ...common, key, kind: "offer", offerId, file, replaces, text: file.name };
+      const { id: offerId, file, folder, replaces } = notice;
+      const offer = { ...common, key, kind: "offer", offerId, file, replaces, text: file.name };
+      return { ...offer, folder: folder ?? null };
     }
     return { ...common, key, kind: "line", replaces: notice.id, text: withdrawal(notice) };
   });

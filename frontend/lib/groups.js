@@ -39,6 +39,9 @@ function follows(left, right, after) {
     ofFile(left) &&
     left.kind === right.kind &&
     ofFile(right) &&
+    // A folder is many files already.
+    !left.folder &&
+    !right.folder &&
     left.from.id === right.from.id &&
     left.key !== after &&
     Math.abs(right.time - left.time) <= APART_MS

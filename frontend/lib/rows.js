@@ -42,10 +42,11 @@ export function labels(rows) {
 }
 
 /** @returns {FileRow} */
-export function offered(id, file) {
+export function offered(id, file, folder = null) {
   return {
     id,
     file,
+    folder,
     from: [],
     own: false,
     hosts: 0,
@@ -59,6 +60,7 @@ export function offered(id, file) {
     chunks: null,
     version: false,
     ended: null,
+    part: 0,
   };
 }
 
@@ -89,8 +91,9 @@ export function filesOf({ files, transfers, saved }, before, recalled = {}) {
   );
   const paths = new Map(saved.map(({ id, path }) => [id, path]));
   const rows = {};
-  for (const { id, file, from, own, hosts, held, fetching, kept = 0 } of files) {
-    const known = before[id] ?? { ...offered(id, file), bytesDone: recalled[file.id] ?? 0 };
+  for (const { id, file, folder, from, own, hosts, held, fetching, kept = 0 } of files) {
+    const fresh = () => ({ ...offered(id, file, folder), bytesDone: recalled[file.id] ?? 0 });
+    const known = before[id] ?? fresh();
     const download = downloads.get(file.id);
     let { phase, bytesDone, rate, sources } = known;
     if (held !== undefined || download) {
@@ -118,9 +121,9 @@ export function withEntries({ files, filesLeftOut }, entries, known) {
   const over = new Set(entries.map(({ replaces }) => replaces));
   const rows = { ...files };
   let left = filesLeftOut;
-  for (const { kind, offerId: id, file, from, own } of entries) {
+  for (const { kind, offerId: id, file, folder, from, own } of entries) {
     if (kind !== "offer" || rows[id] || over.has(id)) continue;
-    rows[id] = known[id] ?? { ...offered(id, file), from: [from], own, hosts: 1 };
+    rows[id] = known[id] ?? { ...offered(id, file, folder), from: [from], own, hosts: 1 };
     left -= 1;
   }
   return { files: rows, filesLeftOut: Math.max(left, 0) };

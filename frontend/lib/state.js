@@ -153,12 +153,12 @@ const HANDLERS = {
   },
 
   file_offered(state, notice) {
-    const { id, file, from, own, history, replaces } = notice;
+    const { id, file, folder, from, own, history, replaces } = notice;
     const [entry] = fromHistory([{ order: lastOrder(state), ...notice }], state.seq);
     // What this node does with a content is the same whoever offers it, and under whatever name.
     const same = Object.values(state.files).find((row) => row.file.id === file.id);
     const row = {
-      ...(same ?? offered(id, file)),
+      ...(same ?? offered(id, file, folder)),
       id,
       file,
       from: [from],
@@ -205,7 +205,16 @@ const HANDLERS = {
     }),
 
   download_finished: (state, { file, path }) =>
-    changed(state, file, { phase: "held", path, bytesDone: file.size, rate: 0, failure: null }),
+    changed(state, file, ({ part }) => ({
+      // Of a folder of which a part was wanted the rest is not here.
+      ...(part ? { phase: "offered", bytesDone: 0 } : { phase: "held", bytesDone: file.size }),
+      path,
+      rate: 0,
+      failure: null,
+    })),
+
+  /** Of a folder so many bytes are fetched from now on, or all. */
+  page_part: (state, { file, part }) => changed(state, file, { part }),
 
   download_failed(state, { file, code, text }) {
     const failure = code === "cancelled" ? null : { code, text };

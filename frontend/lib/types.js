@@ -7,6 +7,7 @@
  *   through?: Who|null, ignored?: boolean}} Member
  * @typedef {{id: string, maker: Who, own: boolean, expires: string, left: number|null}} Invitation
  * @typedef {{id: string, name: string, size: number}} FileInfo
+ * @typedef {{files: number, bytes: number}} FolderInfo
  * @typedef {{code: string, text: string}} Failure  What went wrong, in klatch's words.
  *
  * @typedef {object} Entry  One thing in the log, in the room's order.
@@ -25,12 +26,14 @@
  * @property {Who[]} [refusedBy]  Present members that did not take it.
  * @property {string} [offerId]  The offer, where the entry is one.
  * @property {FileInfo} [file]  What it is of.
+ * @property {FolderInfo|null} [folder]  What is in that, if it is a folder.
  * @property {string|null} [replaces]  The offer that ends with this entry.
  * @property {boolean} [local]  A line of this page's own, which klatch does not keep.
  *
  * @typedef {object} FileRow  An offer, and what this node does with its file.
  * @property {string} id  Of the offer.
  * @property {FileInfo} file
+ * @property {FolderInfo|null} folder
  * @property {Who[]} from  Who offers it; nobody once it does not stand any more.
  * @property {boolean} own
  * @property {number} hosts
@@ -44,6 +47,7 @@
  * @property {{count: number, held: string, served: string}|null} chunks  Bitmaps in base64.
  * @property {boolean} version  It took the place of an earlier offer.
  * @property {'withdrawn'|'replaced'|null} ended  Why it does not stand any more.
+ * @property {number} part  Bytes of what is fetched of a folder, or was last; 0: all of it.
  *
  * @typedef {object} Transfer  A file that is being served to somebody.
  * @property {FileInfo} file
@@ -53,12 +57,12 @@
  * @property {Who|null} to
  * @property {boolean} moving  Bytes went since the report before.
  *
- * @typedef {object} Share  A file on its way from this tab into klatch.
+ * @typedef {object} Share  A file or folder on its way from this tab into klatch.
  * @property {string} key
  * @property {string} name
  * @property {number} size
  * @property {number} sent
- * @property {'waiting'|'sending'|'reading'} phase
+ * @property {'waiting'|'looking'|'sending'|'reading'} phase
  *
  * @typedef {object} State
  * @property {'connecting'|'connected'|'reconnecting'|'away'|'expired'|'refused'|'ended'} connection

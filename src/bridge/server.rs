@@ -41,8 +41,10 @@ pub(super) struct BridgeShared {
     pub(super) share_dir: PathBuf,
     /// Pages that are open.
     pub(super) tabs: Counter,
-    /// Files being uploaded.
+    /// Files and folders being uploaded.
     pub(super) uploads: Counter,
+    /// Folders among them.
+    pub(super) folders: Counter,
     /// Their bytes that are still to come.
     pub(super) upload_bytes: AtomicU64,
     pub(super) stopping: AtomicBool,
@@ -104,6 +106,7 @@ impl BridgeShared {
             share_dir,
             tabs: Counter::default(),
             uploads: Counter::default(),
+            folders: Counter::default(),
             upload_bytes: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             conns: Mutex::default(),
@@ -300,11 +303,11 @@ fn answer(shared: &BridgeShared, client: &mut Client<'_>, head: &Head) -> io::Re
             }
             Ok(false)
         }
-        (Method::Put, "/share") if head.origin().is_none() => {
+        (Method::Put, upload::FILE | upload::FOLDER) if head.origin().is_none() => {
             client.refuse(403);
             Ok(false)
         }
-        (Method::Put, "/share") => upload::receive(shared, client, head),
+        (Method::Put, upload::FILE | upload::FOLDER) => upload::receive(shared, client, head),
         // The body would come next.
         _ if head.length.is_some_and(|length| length > 0) => {
             client.refuse(400);

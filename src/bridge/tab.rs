@@ -263,7 +263,9 @@ impl TabReader<'_> {
     fn offered(&self, offer: EntryId) -> Option<FileInfo> {
         let history = self.shared.node.feed.history();
         history.iter().rev().find_map(|notice| match &**notice {
-            Notice::FileOffered { id, file, .. } if *id == offer => Some(file.clone()),
+            Notice::FileOffered { id, file, folder: None, .. } if *id == offer => {
+                Some(file.clone())
+            }
             _ => None,
         })
     }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -162,10 +162,9 @@ impl<'a> TabWriter<'a> {
         let said = said(&mut entries, None, HISTORY);
         let here = self.shared.node.library.all();
         let shown = |path: &Path| self.face.rights.shown_path(path);
-        let saved: Vec<(FileId, PathBuf)> = here
-            .iter()
-            .filter_map(|(file, served)| Some((*file, shown(&served.path()?))))
-            .collect();
+        let files = here.iter().filter_map(|(file, served)| Some((*file, served.path()?)));
+        let lying = files.chain(self.shared.node.library.folders());
+        let saved: Vec<_> = lying.map(|(file, path)| (file, shown(&path))).collect();
         self.files.clear();
         self.given.clear();
         let files = overview.files.len();
@@ -234,6 +233,10 @@ impl<'a> TabWriter<'a> {
                     // Another room has other members and files, and an id of its own.
                     Notice::Joined { .. } => return self.begin(),
                     Notice::FileOffered { .. } => self.offers = true,
+                    // Of a part of a folder the page took it for the whole.
+                    Notice::DownloadFinished { ref file, .. } => {
+                        self.files.entry(file.id).or_default().told = None;
+                    }
                     Notice::DownloadStarted { .. } => {
                         self.moving = true;
                         self.next_chunks = now;

@@ -1,10 +1,10 @@
-//! Files that a person shares from the page: they are streamed into the share folder and offered
-//! from there, because a browser does not reveal where they are stored.
+//! Files and folders that a person shares from the page: they are streamed into the share folder
+//! and offered from there, because a browser does not reveal where they are stored.
 //!
 //! Nothing is held in memory, nothing is replaced, and a request that ends early leaves nothing
 //! behind.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,12 +28,20 @@ use crate::router::swarm::FILE_MAX_BYTES;
 use crate::router::text::{is_control, is_format};
 use crate::sys::files::{free_bytes, make_private_folder};
 
+mod folder;
+
+/// Where a page puts a file.
+pub(super) const FILE: &str = "/share";
+/// And a folder.
+pub(super) const FOLDER: &str = "/share/folder";
 /// Bytes of the disk that copies of such files leave free.
 const SPARE_BYTES: u64 = 64 * 1024 * 1024;
 /// Most files that pages upload at once.
 const UPLOADS: usize = 16;
 /// Bytes read and written at a time.
 const PIECE_BYTES: usize = 256 * 1024;
+/// What the hidden names of copies that are not whole begin with.
+const HIDDEN: &str = ".klatch-share-";
 /// Longest name that is offered, in bytes, as in most file systems: what `send` finds on a disk is
 /// never longer.
 const NAME_MAX_BYTES: usize = 255;
@@ -53,6 +61,12 @@ impl NotTaken {
         Self::With(status, Failure::new(code, text))
     }
 
+    /// There are too many at once.
+    fn too_many() -> Self {
+        let text = "too many files are being shared at once: wait for one";
+        Self::new(503, Code::IoError, text)
+    }
+
     /// The disk's error.
     fn disk(what: &str, path: &Path, error: &io::Error) -> Self {
         let full = matches!(
@@ -64,7 +78,7 @@ impl NotTaken {
     }
 }
 
-/// Receives a file; false if the connection must not be used again.
+/// Receives a file or a folder; false if the connection must not be used again.
 pub(super) fn receive(
     shared: &BridgeShared,
     client: &mut Client<'_>,
@@ -107,14 +121,14 @@ fn taken(
     let size = head.length.ok_or_else(|| {
         NotTaken::new(411, Code::Usage, "the length of a file must be told in front of it")
     })?;
+    if head.path == FOLDER {
+        return folder::taken(shared, client, head, (&name, size));
+    }
     if size > FILE_MAX_BYTES {
         let text = format!("{name} is larger than 2 TiB: split it first");
         return Err(NotTaken::new(413, Code::IoError, text));
     }
-    let Some(_place) = shared.uploads.enter(UPLOADS) else {
-        let text = "too many files are being shared at once: wait for one";
-        return Err(NotTaken::new(503, Code::IoError, text));
-    };
+    let Some(_place) = shared.uploads.enter(UPLOADS) else { return Err(NotTaken::too_many()) };
     let dir = &shared.share_dir;
     make_private_folder(dir).map_err(|error| NotTaken::disk("make the folder", dir, &error))?;
     let coming = Coming::reserve(shared, &name, size)?;
@@ -155,8 +169,8 @@ impl<'a> Coming<'a> {
         let needed = size.saturating_add(promised).saturating_add(SPARE_BYTES);
         if needed > free {
             let text = format!(
-                "there is not enough room for a copy of {name} in {}: free some, or offer the \
-                 file where it lies, with `send` in klatch's terminal",
+                "there is not enough room for a copy of {name} in {}: free some, or offer it \
+                 where it lies, with `send` in klatch's terminal",
                 dir.display()
             );
             return Err(NotTaken::new(507, Code::DiskFull, text));
@@ -183,20 +197,32 @@ fn stream(
     size: u64,
     coming: &Coming<'_>,
 ) -> Result<NamedTempFile, NotTaken> {
-    let made = tempfile::Builder::new().prefix(".klatch-share-").tempfile_in(dir);
+    let made = tempfile::Builder::new().prefix(HIDDEN).tempfile_in(dir);
     let mut copy = made.map_err(|error| NotTaken::disk("create a file in", dir, &error))?;
     let mut buffer = vec![0; PIECE_BYTES];
+    write_body(client, (copy.as_file_mut(), dir), size, coming, &mut buffer)?;
+    Ok(copy)
+}
+
+/// Writes the next `size` bytes of a body into a file, which lies in a folder that errors name.
+fn write_body(
+    client: &mut Client<'_>,
+    (file, dir): (&mut File, &Path),
+    size: u64,
+    coming: &Coming<'_>,
+    buffer: &mut [u8],
+) -> Result<(), NotTaken> {
     let mut left = size;
     while left > 0 {
-        let most = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let piece = buffer.get_mut(..most).unwrap_or_default();
         let count = client.read_body(piece).map_err(|_| NotTaken::Gone)?;
         let piece = piece.get(..count).filter(|piece| !piece.is_empty()).ok_or(NotTaken::Gone)?;
-        copy.write_all(piece).map_err(|error| NotTaken::disk("write to", dir, &error))?;
+        file.write_all(piece).map_err(|error| NotTaken::disk("write to", dir, &error))?;
         coming.came(count as u64);
         left -= count as u64;
     }
-    Ok(copy)
+    Ok(())
 }
 
 /// Gives a copy its name in the folder, with ` (2)` and so on if that is taken.
@@ -231,7 +257,7 @@ fn offer(
         }
         Err(failure) => {
             // There is nobody to tell that a copy remains; it is the person's own file.
-            let _ = fs::remove_file(&path);
+            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             Err(NotTaken::With(500, failure))
         }
     }

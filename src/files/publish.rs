@@ -49,7 +49,7 @@ pub fn publish(
 ///
 /// # Errors
 /// The disk's error.
-pub(super) fn publish_folder(
+pub fn publish_folder(
     disk: &dyn Disk,
     from: &Path,
     dir: &Path,

@@ -48,15 +48,7 @@ pub enum OfferError {
         /// As given.
         path: PathBuf,
     },
-    /// A folder.
-    #[error(
-        "cannot send {path}: folders are not supported yet: send the files in it, or an archive"
-    )]
-    Folder {
-        /// As given.
-        path: PathBuf,
-    },
-    /// A pipe, a socket or a device.
+    /// A folder, a pipe, a socket or a device.
     #[error("cannot send {path}: it is {kind}; only regular files can be sent")]
     NotAFile {
         /// As given.
@@ -125,7 +117,8 @@ fn check_kind(path: &Path, kind: FileKind) -> Result<(), OfferError> {
     let path = path.to_owned();
     let kind = match kind {
         FileKind::File => return Ok(()),
-        FileKind::Folder => return Err(OfferError::Folder { path }),
+        // It was none when it was looked at first.
+        FileKind::Folder => "a folder",
         FileKind::Pipe => "a pipe",
         FileKind::Socket => "a socket",
         FileKind::Device => "a device",
@@ -163,7 +156,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = write(dir.path(), "data", b"four");
         let text = |path: &Path, max| open(path, max).unwrap_err().to_string();
-        assert!(text(dir.path(), MAX).contains("folders are not supported yet"));
+        assert!(text(dir.path(), MAX).contains("it is a folder; only regular files"));
         assert!(text(&dir.path().join("none"), MAX).contains("no such file"));
         assert!(text(&path.join("none"), MAX).contains("no such file"));
         assert!(text(&path, 3).contains("4 bytes, and 3 at most"));

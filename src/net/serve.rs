@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSliceMut;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,13 @@ impl Sources {
     /// Serves a folder unless there is a source of it already.
     pub fn insert_folder_if_absent(&self, folder: FileId, source: Arc<ServedFolder>) {
         self.folders().entry(folder).or_insert(source);
+    }
+
+    /// Where those folders lie that are served whole.
+    #[must_use]
+    pub fn all_folders(&self) -> Vec<(FileId, PathBuf)> {
+        let folders = self.folders();
+        folders.iter().filter_map(|(folder, source)| Some((*folder, source.path()?))).collect()
     }
 
     /// Stops serving a folder from this very source.

@@ -113,6 +113,12 @@ impl Library {
         current.is_some_and(|current| Arc::ptr_eq(&current, served))
     }
 
+    /// Where every folder lies that is here whole.
+    #[must_use]
+    pub fn folders(&self) -> Vec<(FileId, PathBuf)> {
+        self.shared.host.sources.all_folders()
+    }
+
     /// Every file of which something is here.
     #[must_use]
     pub fn all(&self) -> Vec<(FileId, Arc<Served>)> {

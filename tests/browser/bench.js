@@ -140,9 +140,8 @@ async function drop(browser, world) {
   }));
   const began = performance.now();
   await tab.drop(files);
-  const names = new Set();
-  while (names.size < FILES) names.add((await ben.wait("file_offered")).file.name);
-  figure(`${FILES} files dropped, until all are offered`, performance.now() - began, "ms", 5000);
+  await ben.has("file_offered", ({ folder }) => folder?.files === FILES);
+  figure(`${FILES} files dropped, until they are offered`, performance.now() - began, "ms", 5000);
   await tab.close();
 }
 

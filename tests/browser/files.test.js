@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { ownMemory } from "./lib/klatch.js";
 import { scenes } from "./lib/scene.js";
@@ -174,6 +174,48 @@ scene("sharing shows its progress and is cancelled", async (stage) => {
     ),
     false,
   );
+});
+
+scene("every failure is listed, empty folders and what vanished among them", async (stage) => {
+  const { page, ben } = await stage.meet();
+  const files = [];
+  const first = [1, 2, 3, 4].map((i) => `first-${i}.txt`);
+  for (const name of ["gone-1.txt", "gone-2.txt", ...first, "last.txt"]) {
+    const file = path.join(stage.world.folder, name);
+    await writeFile(file, name);
+    files.push(file);
+  }
+  // Chosen, but gone before their turn: they wait behind as many as are sent at once.
+  let chosen;
+  const removed = new Promise((resolve) => (chosen = resolve)).then(() =>
+    Promise.all([rm(files[0]), rm(files[1])]),
+  );
+  await page.page.route("**/share?name=first-*", async (route) => {
+    await removed;
+    await route.continue();
+  });
+  const [gone1, gone2, ...others] = files;
+  const input = page.field("Files to share");
+  await input.setInputFiles(others.slice(0, 4));
+  await input.setInputFiles([gone1, gone2, others[4]]);
+  chosen();
+  await ben.has("file_offered", ({ file }) => file.name === "last.txt");
+  await page.page.evaluate(() => {
+    const data = new DataTransfer();
+    const names = ["photos", "music"];
+    for (const name of names) data.items.add(new File(["x"], name));
+    const createReader = () => ({ readEntries: (resolve) => resolve([]) });
+    DataTransferItem.prototype.webkitGetAsEntry = () => {
+      return { isDirectory: true, name: names.shift(), createReader };
+    };
+    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
+  });
+  const alert = page.page.getByRole("alert").filter({ hasText: "gone-1.txt" });
+  const empty = [/photos: there is nothing in it/, /music: there is nothing/];
+  for (const text of [/gone-1\.txt: it is not there/, /gone-2\.txt: it/, ...empty]) {
+    await alert.getByRole("listitem").filter({ hasText: text }).waitFor();
+  }
+  assert.equal(await alert.getByRole("listitem").count(), 4);
 });
 
 scene("a film plays before it has arrived", async (stage) => {

@@ -44,7 +44,10 @@ test("every stylesheet is linked, and everything that is linked or imported is t
   const index = files.find(({ name }) => name === "/index.html").text;
   const linked = [...index.matchAll(/(?:href|src)="(\/[^"]+)"/g)].map(([, path]) => path);
   for (const path of linked) assert.ok(names.has(path), path);
-  for (const { name } of ending(".css")) assert.ok(linked.includes(name), name);
+  const scripts = ending(".js").map(({ text }) => text).join("\n");
+  const later = [...scripts.matchAll(/\bsheet\("(\/[^"]+)"\)/g)].map(([, path]) => path);
+  for (const path of later) assert.ok(names.has(path), path);
+  for (const { name } of ending(".css")) assert.ok([...linked, ...later].includes(name), name);
   for (const { name, text } of ending(".js")) {
     for (const [, path] of text.matchAll(/(?:from |import |import\()"(\.[^"]+)"/g)) {
       const found = new URL(path, `file://${name}`).pathname;
@@ -71,12 +74,18 @@ test("the whole page is small", () => {
     "/components/dialog/room-dialogs.js",
     "/components/file/offers.js",
     "/components/file/strip.js",
+    "/components/file/tree.css",
+    "/components/file/tree.js",
+    "/components/files/shares.js",
+    "/components/preview/preview.css",
     "/components/preview/preview.js",
     "/lib/bitmap.js",
     "/lib/find.js",
+    "/lib/gather.js",
     "/lib/many.js",
     "/lib/share.js",
     "/lib/stakes.js",
+    "/lib/ticks.js",
     "/lib/types.js",
     "/lib/words.js",
     "/package.json",

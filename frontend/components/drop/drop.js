@@ -1,4 +1,4 @@
-/** The whole page takes files: dropped on it or pasted into it. */
+/** The whole page takes files and folders: dropped on it or pasted into it. */
 
 import { el } from "../../lib/dom.js";
 
@@ -13,12 +13,6 @@ export function createDrop(sharing, possible) {
     { class: "drop", hidden: true, "aria-hidden": "true" },
     el("p", {}, "Drop to share with the room"),
   );
-  function give(transfer) {
-    const { files, folders } = filesOf(transfer);
-    sharing.refuse(folders);
-    sharing.add(files);
-  }
-
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
 
   document.addEventListener("dragover", (event) => {
@@ -34,27 +28,26 @@ export function createDrop(sharing, possible) {
     veil.hidden = true;
     if (!carriesFiles(event)) return;
     event.preventDefault();
-    if (possible()) give(event.dataTransfer);
+    if (possible()) sharing.add(given(event.dataTransfer));
   });
   document.addEventListener("paste", (event) => {
-    const { files, folders } = filesOf(event.clipboardData);
-    if (files.length + folders.length === 0 || !possible()) return;
+    const pasted = given(event.clipboardData);
+    if (pasted.files.length + pasted.folders.length === 0 || !possible()) return;
     event.preventDefault();
-    give(event.clipboardData);
+    sharing.add(pasted);
   });
   return veil;
 }
 
-/** A folder has no bytes of its own, and looks like an empty file without a type. */
-function filesOf(transfer) {
+/**
+ * What there is must be taken hold of at once: the browser empties the list after the event. A
+ * folder has no bytes of its own, and looks like an empty file without a type.
+ */
+function given(transfer) {
   const items = [...(transfer?.items ?? [])].filter(({ kind }) => kind === "file");
   if (items.length === 0) return { files: [...(transfer?.files ?? [])], folders: [] };
-  const files = [];
-  const folders = [];
-  for (const item of items) {
-    const entry = item.webkitGetAsEntry?.();
-    if (entry?.isDirectory) folders.push(entry.name);
-    else files.push(item.getAsFile());
-  }
-  return { files: files.filter((file) => file !== null), folders };
+  const entries = items.map((item) => item.webkitGetAsEntry?.());
+  const folders = entries.filter((entry) => entry?.isDirectory);
+  const files = items.map((item, at) => !entries[at]?.isDirectory && item.getAsFile());
+  return { files: files.filter(Boolean), folders };
 }

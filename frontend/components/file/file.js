@@ -1,4 +1,4 @@
-/** A file as one row, in the conversation and in the list: what it is, and what to do. */
+/** A file or folder as one row, in the conversation and in the list: what it is, and what to do. */
 
 import { el, setLabel, setText } from "../../lib/dom.js";
 import { bytes, inTwo, plural, previewKind, timeLeft } from "../../lib/format.js";
@@ -17,10 +17,10 @@ const ACTIONS = [
   ["Cancel", ({ phase }) => phase === "fetching" || phase === "queued"],
   [
     "Show",
-    ({ phase, file }) =>
-      (phase === "fetching" || phase === "held") && previewKind(file.name) !== null,
+    ({ phase, file, folder }) =>
+      !folder && (phase === "fetching" || phase === "held") && previewKind(file.name) !== null,
   ],
-  ["Save", ({ phase }) => phase === "held"],
+  ["Save", ({ phase, folder }) => !folder && phase === "held"],
   ["Withdraw", ({ own }) => own],
 ];
 
@@ -60,39 +60,77 @@ export function createFileCard(app, id, { inLog, item = !inLog }) {
       el("span", { class: "file-word" }, word),
     ),
   }));
+  const look = el(
+    "button",
+    {
+      class: "button small",
+      type: "button",
+      hidden: true,
+      "aria-expanded": "false",
+      on: { click: lookInside },
+      title: "Look inside",
+    },
+    mark("look"),
+    el("span", { class: "file-word" }, "Look inside"),
+  );
   const element = el(
     item ? "li" : "div",
     { class: "file" },
     kind,
     el("div", { class: "file-text" }, name, facts),
-    el("div", { class: "file-actions" }, ...buttons.map(({ button }) => button)),
+    el("div", { class: "file-actions" }, look, ...buttons.map(({ button }) => button)),
     bar,
     strip,
     failed,
   );
   let shown = null;
   let drawn = null;
+  let tree = null;
+
+  /** Loaded when it is needed: few visits do. */
+  async function lookInside() {
+    const opens = look.getAttribute("aria-expanded") === "false";
+    look.setAttribute("aria-expanded", String(opens));
+    try {
+      const { createTree } = await import("./tree.js");
+      if (!tree) {
+        tree = createTree(app, id);
+        element.append(tree.element);
+        tree.update(shown, name.title);
+      }
+      tree.element.hidden = look.getAttribute("aria-expanded") === "false";
+    } catch (failure) {
+      look.setAttribute("aria-expanded", "false");
+      app.alert(failure);
+    }
+  }
 
   function update(row, label) {
     const able = connected(app.store.state);
     for (const { button } of buttons) button.disabled = !able;
+    look.disabled = !able;
+    tree?.update(row, label);
     if (row === shown && name.title === label) return;
     const before = shown;
     shown = row;
     if (name.title !== label) {
       name.title = label;
-      [head.textContent, tail.textContent] = inTwo(label);
+      [head.textContent, tail.textContent] = inTwo(row.folder ? `${label}/` : label);
     }
-    setText(kind, extension(row.file.name));
+    setText(kind, row.folder ? "" : extension(row.file.name));
+    kind.classList.toggle("folder", Boolean(row.folder));
     showFacts(facts, factsOf(row), saved(row) ? ` · saved as ${line(row.path)}` : "");
     facts.classList.toggle("saved", saved(row));
     bar.hidden = row.phase !== "fetching";
     setLabel(bar, label);
-    bar.value = row.file.size ? row.bytesDone / row.file.size : 0;
+    bar.value = row.bytesDone / (sizeOf(row) || 1);
     setText(failed, row.failure?.text ?? "");
     if (row.failure) failed.dataset.code = row.failure.code;
     if (row !== before) showButtons(row);
     for (const { word, button } of buttons) setLabel(button, `${word} ${label}`);
+    look.hidden = !row.folder || row.from.length === 0;
+    if (tree && look.hidden) tree.element.hidden = true;
+    setLabel(look, `Look inside ${label}`);
     showStrip(row);
   }
 
@@ -132,18 +170,23 @@ export function showFacts(element, parts, more = "") {
   element.title = element.textContent + more;
 }
 
-const saved = ({ path, own, phase }) => Boolean(path) && !own && phase === "held";
+const saved = ({ path, own, phase, part }) =>
+  Boolean(path) && !own && (phase === "held" || (part && phase === "offered"));
+
+/** How much is in a folder. */
+export const inFolder = ({ files, bytes: size }) => `${plural(files, "file")}, ${bytes(size)}`;
 
 function factsOf(row) {
-  const { file, from, own, hosts, takers, phase, bytesDone, path, version, ended } = row;
+  const { file, folder, from, own, hosts, takers, phase, bytesDone, path, version, ended } = row;
+  const size = folder ? inFolder(folder) : bytes(file.size);
   if (phase === "fetching") return paceOf(row);
   const parts = [];
   if (own && phase === "offered" && hosts === 0) parts.push("no longer shared: share it again");
   if (offered(row) && hosts === 0) parts.push("nobody here has it");
-  if (saved(row)) parts.push("saved");
+  if (saved(row)) parts.push(row.part && phase === "offered" ? "part of it saved" : "saved");
   if (phase === "queued") parts.push("queued");
   const kept = phase === "offered" && bytesDone > 0 && !own;
-  parts.push(kept ? `${bytes(bytesDone)} of ${bytes(file.size)} kept` : bytes(file.size));
+  parts.push(kept ? `${bytes(bytesDone)} of ${bytes(file.size)} kept` : size);
   const who = own ? "you" : from.map((who) => line(marked(who))).join(", ");
   parts.push(from.length > 0 ? `from ${who}` : (ended ?? "withdrawn"));
   if (takers > 0) parts.push(`going to ${plural(takers, "member")}`);
@@ -155,9 +198,14 @@ function factsOf(row) {
   return parts;
 }
 
-function paceOf({ file, bytesDone, rate, sources }) {
-  const left = timeLeft(bytesDone, file.size, rate);
-  const parts = [left, `${bytes(bytesDone)} of ${bytes(file.size)}`];
+/** Bytes that are wanted: of a folder perhaps a part. */
+const sizeOf = ({ file, part }) => part || file.size;
+
+function paceOf(row) {
+  const { bytesDone, rate, sources } = row;
+  const size = sizeOf(row);
+  const done = Math.min(bytesDone, size);
+  const parts = [timeLeft(done, size, rate), `${bytes(done)} of ${bytes(size)}`];
   if (rate > 0) parts.push(`${bytes(rate)}/s`);
   parts.push(sources > 0 ? `from ${plural(sources, "member")}` : "waiting for somebody who has it");
   return parts.filter(Boolean);

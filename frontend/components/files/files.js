@@ -1,67 +1,40 @@
-/** The shared files, those being uploaded, and the ways to share more. */
+/** The shared files, and the ways to share more. */
 
-import { el, setLabel, setText } from "../../lib/dom.js";
-import { bytes, compareNames, inTwo, plural } from "../../lib/format.js";
+import { el, setText } from "../../lib/dom.js";
+import { compareNames } from "../../lib/format.js";
 import { connected } from "../../lib/state.js";
-import { line } from "../../lib/text.js";
 import { createFileCard } from "../file/file.js";
 
 /** Offers that have a row each. */
 const FILES_MAX = 1000;
-/** Files on their way that have a row each. */
-const SHARES_MAX = 8;
 
 /**
  * @param {import("../../main.js").App} app
  * @returns {{element: HTMLElement, choose: () => void}}
  */
 export function createFiles(app) {
-  const input = el("input", {
-    class: "unseen",
-    type: "file",
-    multiple: true,
-    tabIndex: -1,
-    "aria-label": "Files to share",
-    on: {
-      change: () => {
-        app.sharing.add([...input.files]);
-        input.value = "";
-      },
-    },
-  });
+  const input = chooser("Files to share", "multiple", (files) => app.sharing.add({ files }));
+  const folder = chooser("Folder to share", "webkitdirectory", app.sharing.addFolder);
   const choose = () => input.click();
-  const share = el(
-    "button",
-    { class: "button small", type: "button", on: { click: choose } },
-    "Share a file",
-  );
+  const share = button("Share a file", choose);
+  const shareFolder = button("Share a folder", () => folder.click());
   const list = el("ul", { class: "files-list" });
-  const sharesList = el("ul", { class: "files-list shares" });
-  const restText = el("p", { class: "file-facts" });
-  const rest = el(
-    "div",
-    { class: "shares-rest", hidden: true },
-    restText,
-    el(
-      "button",
-      { class: "button small", type: "button", on: { click: cancelRest } },
-      "Cancel sharing these",
-    ),
-  );
+  const shares = el("div", {});
+  let showShares = null;
   const empty = el(
     "p",
     { class: "files-empty" },
-    "Nothing is shared yet. Choose files, drop them anywhere on this page, or paste them.",
+    "Nothing is shared yet. Choose files or a folder, drop them anywhere on this page, or paste " +
+      "them.",
   );
   const more = el("p", { class: "files-empty", hidden: true });
   const cards = new Map();
-  const rows = new Map();
 
   app.store.watch((state, before) => {
     const turned = state.connection !== before.connection;
-    if (turned) share.disabled = !connected(state);
+    if (turned) share.disabled = shareFolder.disabled = !connected(state);
     if (turned || state.files !== before.files || !list.hasChildNodes()) showFiles(state);
-    if (state.shares !== before.shares) showShares(state.shares);
+    if (state.shares !== before.shares) drawShares();
     empty.hidden = list.hasChildNodes() || state.shares.length > 0;
   });
 
@@ -83,65 +56,11 @@ export function createFiles(app) {
     );
   }
 
-  /** Those that go and the next ones; of many more the number says enough. */
-  function showShares(shares) {
-    const more = shares.length - SHARES_MAX;
-    rest.hidden = more <= 0;
-    setText(restText, `${plural(more, "more file")} to share ${more === 1 ? "waits" : "wait"}`);
-    keep(
-      rows,
-      sharesList,
-      shares.slice(0, SHARES_MAX),
-      ({ key }) => key,
-      createShare,
-      (row, share) => row.update(share),
-    );
-  }
-
-  function cancelRest() {
-    for (const { key } of app.store.state.shares.slice(SHARES_MAX)) app.sharing.cancel(key);
-  }
-
-  function createShare({ key, name, size }) {
-    const shown = line(name);
-    const bar = el("progress", { class: "file-progress", max: Math.max(size, 1) });
-    const facts = el("p", { class: "file-facts" });
-    const cancel = el(
-      "button",
-      { class: "button small", type: "button", on: { click: () => app.sharing.cancel(key) } },
-      "Cancel",
-    );
-    const [head, tail] = inTwo(shown);
-    setLabel(bar, `Sharing ${shown}`);
-    setLabel(cancel, `Cancel sharing ${shown}`);
-    const element = el(
-      "li",
-      { class: "file share" },
-      el(
-        "div",
-        { class: "file-text" },
-        el(
-          "bdi",
-          { class: "file-name", title: shown },
-          el("span", { class: "file-head" }, head),
-          el("span", { class: "file-tail" }, tail),
-        ),
-        facts,
-      ),
-      el("div", { class: "file-actions" }, cancel),
-      bar,
-    );
-    const update = ({ phase, sent }) => {
-      bar.value = sent;
-      const done = `${bytes(sent)} of ${bytes(size)}`;
-      const said = {
-        waiting: "waiting",
-        sending: `sharing, ${done}`,
-        reading: `almost there, ${done} read`,
-      };
-      setText(facts, said[phase]);
-    };
-    return { element, update };
+  /** Loaded with the first file on its way: what is drawn then is how things stand by then. */
+  async function drawShares() {
+    const { createShares } = await import("./shares.js");
+    showShares ??= createShares(app, shares);
+    showShares(app.store.state.shares);
   }
 
   const element = el(
@@ -151,11 +70,11 @@ export function createFiles(app) {
       "div",
       { class: "files-head" },
       el("h2", { class: "heading" }, "Files"),
-      share,
+      el("div", { class: "files-ways" }, share, shareFolder),
       input,
+      folder,
     ),
-    sharesList,
-    rest,
+    shares,
     list,
     more,
     empty,
@@ -163,8 +82,23 @@ export function createFiles(app) {
   return { element, choose };
 }
 
+function button(text, click) {
+  return el("button", { class: "button small", type: "button", on: { click } }, text);
+}
+
+/** The browser's own dialog for files. */
+function chooser(label, way, take) {
+  const change = () => {
+    take([...input.files]);
+    input.value = "";
+  };
+  const common = { class: "unseen", type: "file", tabIndex: -1, on: { change } };
+  const input = el("input", { ...common, [way]: true, "aria-label": label });
+  return input;
+}
+
 /** Keeps one child per item, in the items' order. */
-function keep(known, parent, items, keyOf, create, update) {
+export function keep(known, parent, items, keyOf, create, update) {
   const keys = new Set(items.map(keyOf));
   for (const [key, { element }] of known) {
     if (keys.has(key)) continue;

@@ -94,11 +94,17 @@ export function createLog(app, { invite, inviteSlot }) {
     lastTop = log.scrollTop;
   }
 
+  /** While somebody looks into a folder, it stays where it is. */
+  function looksInside() {
+    const card = document.activeElement?.closest(".log .file");
+    return Boolean(card?.querySelector(".tree:not([hidden])"));
+  }
+
   function onScroll() {
     const up = log.scrollTop < lastTop;
     lastTop = log.scrollTop;
     // Only a person goes up; what else moves the end is the layout, which is followed.
-    if (following && (!up || atEnd())) return stick();
+    if (following && (!up || atEnd()) && !looksInside()) return stick();
     if (shown.start > 0 && log.scrollTop < NEAR_PX) slide(range.older(shown));
     else if (shown.start === 0 && log.scrollTop < NEAR_PX) fetchEarlier();
     const below = log.scrollHeight - log.scrollTop - log.clientHeight;
@@ -262,7 +268,7 @@ export function createLog(app, { invite, inviteSlot }) {
   }
 
   document.addEventListener("visibilitychange", tellAttention);
-  new ResizeObserver(() => following && stick()).observe(log);
+  new ResizeObserver(() => following && !looksInside() && stick()).observe(log);
 
   app.store.watch((state, before) => {
     const alone = state.members.length === 0;
@@ -295,7 +301,7 @@ export function createLog(app, { invite, inviteSlot }) {
     const heldAt = held?.getBoundingClientRect().top;
     shown = range.moved(shown, entries.length, following, top);
     draw(older);
-    if (following) stick();
+    if (following && !looksInside()) stick();
     else if (held?.isConnected) log.scrollTop += held.getBoundingClientRect().top - heldAt;
     toNewest.hidden = following;
     completeFirst();

@@ -4,7 +4,7 @@ import { el, setLabel, setText } from "../../lib/dom.js";
 import { clock, plural } from "../../lib/format.js";
 import { line, marked, parse } from "../../lib/text.js";
 import { cup, voice } from "../cup/cup.js";
-import { createFileCard } from "../file/file.js";
+import { createFileCard, inFolder } from "../file/file.js";
 
 const LONG_CHARS = 1400;
 const LONG_LINES = 20;
@@ -21,7 +21,8 @@ export function createEntry(app, entry) {
   let last = null;
   const kind = MAKERS[entry.kind](app, entry, () => last && update(...last));
   const offer = entry.kind !== "message";
-  const what = entry.entries ? plural(entry.entries.length, "file") : line(entry.text ?? "");
+  const whole = `${line(entry.text ?? "")}${entry.folder ? `, ${inFolder(entry.folder)}` : ""}`;
+  const what = entry.entries ? plural(entry.entries.length, "file") : whole;
   const element = el(
     offer ? "div" : "article",
     {

@@ -3,12 +3,14 @@
  * text as text. It may still be downloading: klatch fetches the previewed part first.
  */
 
-import { el } from "../../lib/dom.js";
+import { el, sheet } from "../../lib/dom.js";
 import { showDialog } from "../dialog/dialog.js";
 import { block, line } from "../../lib/text.js";
 import { bytes } from "../../lib/format.js";
 
 const TEXT_MAX_BYTES = 256 * 1024;
+
+await sheet("/components/preview/preview.css");
 
 /**
  * @param {{url: string, type: string}} media

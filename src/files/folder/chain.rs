@@ -27,10 +27,33 @@ impl FolderChain {
     /// # Errors
     /// The system's error, also when something on the way is no folder.
     pub fn file(&mut self, path: &str) -> io::Result<File> {
+        let (folder, name) = self.above(path)?;
+        folder.file(OsStr::new(name), false)
+    }
+
+    /// Removes a file by its path below the folder.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn remove_file(&mut self, path: &str) -> io::Result<()> {
+        let (folder, name) = self.above(path)?;
+        folder.remove_file(OsStr::new(name))
+    }
+
+    /// Removes an empty folder by its path below the folder.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn remove_folder(&mut self, path: &str) -> io::Result<()> {
+        let (folder, name) = self.above(path)?;
+        folder.remove_folder(OsStr::new(name))
+    }
+
+    /// The folder in which something lies, and its name there.
+    fn above<'a>(&mut self, path: &'a str) -> io::Result<(&FolderHandle, &'a str)> {
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
         self.enter(folders)?;
-        let folder = self.deepest.as_ref().map_or(&self.top, |(_, folder)| folder);
-        folder.file(OsStr::new(name), false)
+        Ok((self.deepest.as_ref().map_or(&self.top, |(_, folder)| folder), name))
     }
 
     /// Opens the folder with this path, from the one that is open if that is it or above it.

@@ -26,6 +26,8 @@ use crate::router::bitmap::Bitmap;
 use crate::sys::files::{Facts, Positional};
 use crate::sys::folders::FolderHandle;
 
+mod places;
+
 /// How long a reader waits for other files to be closed, and how long between two tries.
 const SCARCE: Duration = Duration::from_secs(1);
 const SCARCE_STEP: Duration = Duration::from_millis(50);
@@ -54,6 +56,10 @@ pub struct ServedFolder {
     finished: AtomicBool,
     /// Received files whose times the disk did not take, as they were found at the end.
     untimed: OnceLock<BTreeMap<u32, Stamp>>,
+    /// The same content in other places.
+    elsewhere: Mutex<Vec<Arc<Self>>>,
+    /// It is not served from here any more.
+    given_up: AtomicBool,
 }
 
 impl ServedFolder {
@@ -67,10 +73,7 @@ impl ServedFolder {
         trees: FolderTrees,
     ) -> Self {
         let held = HeldUnits::all(units.count());
-        let (names, finished) = (FolderNames::Own(stamps), true.into());
-        let (trees, top) = (Mutex::new(trees), RwLock::new(top));
-        let untimed = OnceLock::new();
-        Self { manifest, units, held, trees, names, top, finished, untimed }
+        Self::new((manifest, units), (held, trees), FolderNames::Own(stamps), (top, true))
     }
 
     /// A folder that is being received below `top`; nothing is held yet.
@@ -81,10 +84,28 @@ impl ServedFolder {
         top: PathBuf,
     ) -> Self {
         let held = HeldUnits::none(units.count());
-        let (names, finished) = (FolderNames::Received(paths), false.into());
-        let (trees, top) = (Mutex::default(), RwLock::new(top));
-        let untimed = OnceLock::new();
-        Self { manifest, units, held, trees, names, top, finished, untimed }
+        let here = (held, FolderTrees::new());
+        Self::new((manifest, units), here, FolderNames::Received(paths), (top, false))
+    }
+
+    fn new(
+        (manifest, units): (Arc<Manifest>, Arc<Units>),
+        (held, trees): (HeldUnits, FolderTrees),
+        names: FolderNames,
+        (top, finished): (PathBuf, bool),
+    ) -> Self {
+        Self {
+            manifest,
+            units,
+            held,
+            trees: Mutex::new(trees),
+            names,
+            top: RwLock::new(top),
+            finished: finished.into(),
+            untimed: OnceLock::new(),
+            elsewhere: Mutex::default(),
+            given_up: false.into(),
+        }
     }
 
     /// It is whole, and lies there now. `untimed` are those files in it whose times the disk did
@@ -111,7 +132,9 @@ impl ServedFolder {
         let tried = self.top();
         FolderHandle::open(&tried).map_err(|error| match error.kind() {
             // It may just be getting its name.
-            io::ErrorKind::NotFound if self.path().is_none() || self.top() != tried => {
+            io::ErrorKind::NotFound
+                if self.path().is_none() || self.top() != tried || self.is_given_up() =>
+            {
                 ServeError::Scarce
             }
             _ => gone_or(error),
@@ -259,6 +282,18 @@ impl ServedFolder {
 
     /// Opens the file of an entry, if it is as it was.
     fn open(&self, chain: &mut FolderChain, entry: u32) -> Result<(File, ListedFile), ServeError> {
+        self.open_here(chain, entry).map_err(|error| match error {
+            // Whoever asks again is served from elsewhere.
+            ServeError::Changed if self.is_given_up() => ServeError::Scarce,
+            error => error,
+        })
+    }
+
+    fn open_here(
+        &self,
+        chain: &mut FolderChain,
+        entry: u32,
+    ) -> Result<(File, ListedFile), ServeError> {
         let listed = self.manifest.entry(entry).ok_or(ServeError::Changed)?;
         let facts = listed.file.ok_or(ServeError::Changed)?;
         let file = match &self.names {

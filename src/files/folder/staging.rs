@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(in crate::files) use self::left::LeftFolder;
 pub(super) use self::tree::has_time;
+pub(crate) use self::tree::time_of;
 use self::tree::{LongFile, StagedTree};
 pub use self::writer::UnitWriter;
 use super::manifest::{ListedFile, Manifest, ManifestEntry};

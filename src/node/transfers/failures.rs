@@ -14,7 +14,7 @@ use crate::router::notice::{Code, Failure};
 pub(super) fn of_send(error: &OfferError) -> Failure {
     let code = match error {
         OfferError::NotFound { .. } => Code::FileNotFound,
-        OfferError::Folder { .. } | OfferError::NotAFile { .. } => Code::NotAFile,
+        OfferError::NotAFile { .. } => Code::NotAFile,
         OfferError::Permission { .. } => Code::PermissionDenied,
         OfferError::TooLarge { .. } | OfferError::Io { .. } => Code::IoError,
     };

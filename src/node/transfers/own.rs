@@ -1,11 +1,12 @@
 //! The user's own files: hashing them, and checking them again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::hashing::{HashJob, HashedSource, serve_manifest};
 use super::owed::ReplyGuard;
 use super::{Transfers, failures};
+use crate::files::folder::served::ServedFolder;
 use crate::files::served::{Place, ServeError};
 use crate::router::event::{Event, Parking};
 use crate::router::ids::{FaceId, FileId};
@@ -44,6 +45,9 @@ impl Transfers {
             Some(HashedSource::File(served)) => served,
             Some(HashedSource::Folder(folder, manifest)) => {
                 sources.insert(manifest.tree().id(), Arc::clone(manifest));
+                if let Some(known) = sources.folder(&file) {
+                    folder.lies_too(&known);
+                }
                 return sources.insert_folder(file, Arc::clone(folder));
             }
             None => return,
@@ -131,13 +135,30 @@ impl Transfers {
 
     /// Removes the copy that was made for an offer, if there is one.
     pub(super) fn discard_copy(&self, file: &FileId, path: PathBuf) {
-        let parked = || self.shared.lock().parked.get(file).cloned();
-        let Some(served) = self.shared.host.sources.get(file).or_else(parked) else { return };
-        if let Some(copy) = served.leave_place(&path) {
-            let unwanted = Unwanted(copy);
+        let copy = self.leave_file(file, &path).or_else(|| self.leave_folder(file, &path));
+        if let Some(unwanted) = copy {
             // If the job cannot be queued, dropping it here does the work.
             let _ = self.disk.submit(move || drop(unwanted));
         }
+    }
+
+    fn leave_file(&self, file: &FileId, path: &Path) -> Option<Unwanted> {
+        let parked = || self.shared.lock().parked.get(file).cloned();
+        let served = self.shared.host.sources.get(file).or_else(parked)?;
+        served.leave_place(path).map(Unwanted::File)
+    }
+
+    fn leave_folder(&self, file: &FileId, path: &Path) -> Option<Unwanted> {
+        let sources = &self.shared.host.sources;
+        if let Some(served) = sources.folder(file) {
+            let left = served.leave_place(path)?;
+            left.next.into_iter().for_each(|next| sources.insert_folder(*file, next));
+            return Some(Unwanted::Folder(left.copy));
+        }
+        let parked = &mut self.shared.lock().parked_folders;
+        let left = parked.get(file)?.leave_place(path)?;
+        left.next.and_then(|next| parked.insert(*file, next));
+        Some(Unwanted::Folder(left.copy))
     }
 
     /// Checks whether a chunk is still what was offered. If there is too much to do, the router
@@ -167,16 +188,21 @@ impl Transfers {
 }
 
 /// A copy that is removed when this is dropped.
-struct Unwanted(Place);
+enum Unwanted {
+    File(Place),
+    Folder(Arc<ServedFolder>),
+}
 
 impl Drop for Unwanted {
     fn drop(&mut self) {
         // If somebody replaced or changed it, it is not klatch's to remove.
-        let path = self.0.path();
-        if self.0.is_unchanged()
-            && let Err(error) = std::fs::remove_file(path)
-        {
-            tracing::warn!(%error, path = %path.display(), "a copy could not be removed");
+        let removed = match self {
+            Self::File(place) if place.is_unchanged() => std::fs::remove_file(place.path()),
+            Self::File(_) => Ok(()),
+            Self::Folder(folder) => folder.remove_copy(),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(%error, "a copy could not be removed");
         }
     }
 }

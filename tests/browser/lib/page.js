@@ -186,6 +186,16 @@ export class Tab {
     }
   }
 
+  /** Drops what lies there on the page, as from a file manager; folders are folders. */
+  async dropFromDisk(files) {
+    const session = await this.context.newCDPSession(this.page);
+    const data = { items: [], files, dragOperationsMask: 1 };
+    for (const type of ["dragEnter", "dragOver", "drop"]) {
+      await session.send("Input.dispatchDragEvent", { type, x: 300, y: 300, data });
+    }
+    await session.detach();
+  }
+
   /** What a page must never do, and how it must always fit its window. */
   async assertSound() {
     const wide = await this.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

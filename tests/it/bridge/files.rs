@@ -14,7 +14,7 @@ use crate::common::{Folder, Peer, content, join, same};
 use crate::hostile::{status_of, stop_for_a_while, wait_until};
 
 /// Headers of the page's own `PUT`.
-fn headers(page: &Page, length: usize) -> String {
+pub(super) fn headers(page: &Page, length: usize) -> String {
     let (addr, token) = (page.addr, &page.token);
     format!(
         "Origin: http://{addr}\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n"
@@ -35,7 +35,7 @@ fn share(page: &Page, name: &str, bytes: &[u8]) -> String {
 }
 
 /// Everything in a folder, hidden or not.
-fn lying(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn lying(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -43,7 +43,7 @@ fn lying(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A browser peer whose share folder the test looks into.
-fn sharing(folder: &Folder) -> (Peer, Page, PathBuf) {
+pub(super) fn sharing(folder: &Folder) -> (Peer, Page, PathBuf) {
     let dir = folder.path("share");
     let options = crate::common::Options::bare("alice").args(super::page::BROWSER);
     let data = folder.path("data");

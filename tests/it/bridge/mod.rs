@@ -2,6 +2,7 @@
 
 mod coming_back;
 mod files;
+mod folders;
 mod guards;
 mod page;
 mod tabs;

@@ -422,7 +422,7 @@ fn copy_bytes(disk: &dyn Disk, from: &File, to: &File, len: u64) -> io::Result<(
 }
 
 /// A time in seconds since 1970, as far as the system knows it.
-pub(super) fn time_of(seconds: i64) -> Option<SystemTime> {
+pub(crate) fn time_of(seconds: i64) -> Option<SystemTime> {
     let apart = Duration::from_secs(seconds.unsigned_abs());
     match seconds < 0 {
         true => SystemTime::UNIX_EPOCH.checked_sub(apart),
