@@ -10,7 +10,7 @@
 //!   was changed by another program, and is hashed again.
 //! - Nothing is merged into an existing folder, and nothing is replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,7 @@ use crate::router::bitmap::Bitmap;
 use crate::router::ids::Digest32;
 use crate::sys::files::Positional;
 
+mod copying;
 mod finish;
 mod left;
 #[cfg(test)]
@@ -117,6 +118,8 @@ pub struct Staging {
     needed: Bitmap,
     /// Files of `fetched` that are whole and verified.
     present: Mutex<Bitmap>,
+    /// Files that are being copied from elsewhere: nobody begins to write them meanwhile.
+    copied: Mutex<BTreeSet<u32>>,
     slots: Box<[Mutex<UnitSlot>]>,
     verified: AtomicU32,
     hints: Hints,
@@ -171,6 +174,7 @@ impl Staging {
             tree,
             needed: plan.needed(&fetched),
             present: Mutex::new(Bitmap::none(plan.manifest.len())),
+            copied: Mutex::default(),
             fetched,
             plan,
             slots: (0..count).map(|_| Mutex::default()).collect(),
@@ -233,21 +237,20 @@ impl Staging {
     }
 
     /// Begins to write a unit from its first byte, and ends the work of an earlier writer: of a
-    /// bundle those files that [`Staging::wanted_of`] gives, joined. `None` when it is verified
-    /// already, not needed, or beyond the end.
+    /// bundle the files that [`UnitWriter::files`] gives, joined. `None` when it is verified
+    /// already, not needed, beyond the end, or when a file in it is just being copied.
     ///
     /// # Errors
     /// When the file that the chunks belong to cannot be opened.
     pub fn writer(&self, unit: u32) -> Result<Option<UnitWriter<'_>>, PartError> {
         let Some(content) = self.plan.units.content(unit) else { return Ok(None) };
         let Some(mut slot) = self.slot(unit) else { return Ok(None) };
-        if slot.verified || !self.needed.has(unit) {
+        if slot.verified || !self.needed.has(unit) || self.is_copied(&content) {
             return Ok(None);
         }
         slot.writer = slot.writer.wrapping_add(1);
-        let number = slot.writer;
-        drop(slot);
-        UnitWriter::new(self, unit, number, content).map(Some)
+        // The slot stays held: what is to come of the unit is settled for this writer alone.
+        UnitWriter::new(self, unit, slot.writer, content).map(Some)
     }
 
     /// Hashes a unit from the disk; it counts from then on if all is right, else it is no longer
@@ -257,7 +260,7 @@ impl Staging {
     pub fn verify_claimed(&self, unit: u32, chunks: &[Digest32]) -> bool {
         let Some(content) = self.plan.units.content(unit) else { return false };
         let Some(mut slot) = self.slot(unit) else { return false };
-        if slot.verified || !self.needed.has(unit) {
+        if slot.verified || !self.needed.has(unit) || self.is_copied(&content) {
             return slot.verified;
         }
         let good = match content {
@@ -313,56 +316,6 @@ impl Staging {
             }
         }
         Ok(true)
-    }
-
-    /// Takes over a file that lies somewhere else on this computer, if it is what the entry lists:
-    /// it is copied, by sharing its bytes where the disk can do that, and verified. Its units are
-    /// not needed any more then. A long file of which something came already is not taken over, and
-    /// none of its units may be begun meanwhile.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn copy_in(&self, entry: u32, from: &File) -> Result<bool, PartError> {
-        let Some((listed, facts)) = self.plan.file(entry) else { return Ok(false) };
-        let is_here = lock_of(&self.present).has(entry);
-        if !self.fetched.has(entry) || is_here || !self.supersede_chunks(entry) {
-            return Ok(false);
-        }
-        let copied = self.tree.copy(&*self.disk, &self.plan, entry, &listed, from);
-        let good = copied
-            .map_err(|error| self.failed("write", error))?
-            .is_some_and(|root| root == facts.root);
-        if !good {
-            self.tree.remove(&self.plan, entry, &listed);
-            return Ok(false);
-        }
-        lock_of(&self.present).insert(entry);
-        if let Some(EntrySource::Units(units)) = self.plan.units.source(entry) {
-            for unit in units.filter(|unit| self.wanted_of(*unit).is_empty()) {
-                if let Some(mut slot) = self.slot(unit).filter(|slot| !slot.verified) {
-                    slot.writer = slot.writer.wrapping_add(1);
-                    self.settle(unit, &mut slot, true);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Ends the work of all who write chunks of this file, unless some is verified; says whether
-    /// none is.
-    fn supersede_chunks(&self, entry: u32) -> bool {
-        let Some(EntrySource::Units(units)) = self.plan.units.source(entry) else { return true };
-        for unit in units {
-            if let Some(UnitContent::Bundle(_)) = self.plan.units.content(unit) {
-                return true;
-            }
-            let Some(mut slot) = self.slot(unit).filter(|slot| !slot.verified) else {
-                return false;
-            };
-            slot.writer = slot.writer.wrapping_add(1);
-        }
-        self.tree.forget(entry);
-        true
     }
 
     /// Writes as many zeros as these units are long beside the folder, and removes them, to see
