@@ -20,6 +20,7 @@ use super::manifest::{
     ENTRIES_MAX, FOLDER_MAX_BYTES, ListedFile, ManifestEntry, PathFault, check_path,
 };
 use super::served::FolderTrees;
+use super::staging::{FOLDER, ROOM_ENDING, UNITS};
 use crate::files::hash::{BUFFER_BYTES, HashError, hash_chunk, hash_file};
 use crate::files::merkle::{CHUNK_MIN_BYTES, FileTree};
 use crate::files::source::Stamp;
@@ -328,8 +329,7 @@ fn note(names: &mut FirstNames, path: PathBuf) {
 /// Whether something with this name belongs to an unfinished download.
 fn is_unfinished(name: &std::ffi::OsStr) -> bool {
     let rest = name.to_str().and_then(|name| name.strip_prefix(".klatch-"));
-    let endings =
-        [".part", ".claims", ".claims-new", super::staging::FOLDER, super::staging::UNITS];
+    let endings = [".part", ".claims", ".claims-new", FOLDER, UNITS, ROOM_ENDING];
     rest.is_some_and(|rest| endings.iter().any(|ending| rest.ends_with(ending)))
 }
 

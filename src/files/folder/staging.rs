@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(in crate::files) use self::left::LeftFolder;
+pub(in crate::files) use self::left::{LeftFolder, hints_of};
 pub(super) use self::tree::has_time;
 use self::tree::{LongFile, StagedTree};
 pub use self::writer::UnitWriter;
@@ -28,6 +28,7 @@ use crate::crypto::hash::digest;
 use crate::files::disk::{Disk, write_all_at};
 use crate::files::hash::{BUFFER_BYTES, HashError, hash_chunk, hash_file};
 use crate::files::hidden::{NUMBERS, lock, open_or_create};
+use crate::files::noted::note_name;
 use crate::files::part::PartError;
 use crate::files::publish::leads_to;
 use crate::files::source::Stamp;
@@ -38,17 +39,20 @@ use crate::sys::files::Positional;
 mod copying;
 mod finish;
 mod left;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod writer;
 
 /// What the name of a folder that is received ends with until it is whole.
-pub(super) const FOLDER: &str = ".folder";
+pub(in crate::files) const FOLDER: &str = ".folder";
 /// What the name of the file of hints about its units ends with.
 pub(in crate::files) const UNITS: &str = ".units";
 /// The same of zeros that show whether the disk has room.
 const ROOM: &str = "room";
+/// The same with its dot.
+pub(in crate::files) const ROOM_ENDING: &str = ".room";
 /// Hex digits of the id in both names.
 const STEM_DIGITS: usize = 16;
 
@@ -128,6 +132,8 @@ pub struct Staging {
     ended: AtomicBool,
     /// Finished files whose times the disk does not keep, as they were found.
     untimed: Mutex<BTreeMap<u32, Stamp>>,
+    /// This disk cannot take the folder, now or later.
+    unfit: AtomicBool,
 }
 
 /// Which units a new run is to look at, in a file whose lock holds the folder as well.
@@ -163,9 +169,16 @@ impl Staging {
         let (hints, tree) = hold(disk, &dir, &stem(id, &plan.wanted))
             .map_err(PartError::on("create a folder in", &dir))?
             .ok_or_else(|| PartError::Busy { path: dir.clone() })?;
+        // A killed run left it.
+        let _ = disk.remove(&hints.path.with_extension(ROOM));
         let count = plan.units.count();
-        let claimed =
-            read_hints(&**disk, &hints, count).map_err(PartError::on("open", &hints.path))?;
+        let claimed = read_hints(&**disk, &hints, count).map_err(|error| {
+            // Nobody needs what was just made.
+            if tree.is_empty() && tree.remove_all().is_ok() {
+                let _ = disk.remove(&hints.path);
+            }
+            PartError::on("open", &hints.path)(error)
+        })?;
         *lock_of(&hints.bytes) = claimed.to_bytes();
         let fetched = plan.fetched();
         let staging = Self {
@@ -183,8 +196,19 @@ impl Staging {
             distrusted: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             untimed: Mutex::default(),
+            unfit: AtomicBool::new(false),
         };
+        // What stays in the way is told at the end.
+        let _ = staging.sweep();
         Ok((staging, claimed))
+    }
+
+    /// Saves the name that people know the folder by, after the hints: a leftover is later known by
+    /// it.
+    pub fn note_name(&self, name: &str) {
+        let at = lock_of(&self.hints.bytes).len() as u64;
+        // Without it, a leftover is known by its id.
+        let _ = note_name(&*self.disk, &self.hints.file, at, name);
     }
 
     /// Where the folder lies until it is whole.
@@ -409,7 +433,14 @@ impl Staging {
             | io::ErrorKind::InvalidData
             | io::ErrorKind::InvalidInput
             | io::ErrorKind::InvalidFilename => PartError::Meddled { path },
-            _ => PartError::on(action, &path)(error),
+            _ => {
+                let error = PartError::on(action, &path)(error);
+                let lasts = matches!(error, PartError::Unfit { .. });
+                if lasts || matches!(error, PartError::DiskTooSimple { .. }) {
+                    self.unfit.store(true, Ordering::Release);
+                }
+                error
+            }
         }
     }
 
@@ -424,10 +455,12 @@ impl Staging {
 }
 
 impl Drop for Staging {
-    /// A download that received nothing leaves nothing behind.
+    /// A download that received nothing leaves nothing behind, nor does one that this disk can never
+    /// take.
     fn drop(&mut self) {
         let nothing = lock_of(&self.hints.bytes).iter().all(|&byte| byte == 0);
-        if !self.ended.load(Ordering::Acquire) && nothing {
+        let useless = nothing || self.unfit.load(Ordering::Acquire);
+        if !self.ended.load(Ordering::Acquire) && useless {
             let _ = self.tree.remove_all();
             self.release();
         }
@@ -439,12 +472,18 @@ fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The digits in the hidden names: another choice of files is another folder.
+/// The digits in the hidden names: those of the folder, and, where only some of it is wanted, others
+/// for this choice.
 fn stem(id: &[u8; 32], wanted: &Bitmap) -> String {
-    let id = if wanted.is_all() { *id } else { digest(&[id, &wanted.to_bytes()]) };
-    let mut stem = Digest32(id).to_string();
-    stem.truncate(STEM_DIGITS);
-    stem
+    let digits = |id| {
+        let mut digits = Digest32(id).to_string();
+        digits.truncate(STEM_DIGITS);
+        digits
+    };
+    match wanted.is_all() {
+        true => digits(*id),
+        false => format!("{}-{}", digits(*id), digits(digest(&[id, &wanted.to_bytes()]))),
+    }
 }
 
 /// Holds `.klatch-<stem>.folder` with its hints, or, where another program has them, those of

@@ -423,6 +423,7 @@ impl TransferShared {
         let folder = opening.folder.as_ref().unwrap_or(&self.folder);
         let opened = Staging::open(&self.disk, folder, &file.0, plan, FILE_MAX_BYTES);
         let (staging, claimed) = opened.map_err(|error| failures::of_part(&error))?;
+        staging.note_name(&opening.name);
         let top = staging.path().to_owned();
         let served = Arc::new(ServedFolder::received((manifest, units), paths, top));
         let turn = AtomicU64::new(NO_TURN);
