@@ -40,6 +40,7 @@ mod copying;
 mod finish;
 mod left;
 mod sweep;
+mod syncing;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -315,6 +315,9 @@ pub(super) struct LongFile {
     shown: Option<SystemTime>,
     /// Others may have changed it.
     pub(super) meddled: bool,
+    /// Bytes that were written since a sync began, and whether one runs or is about to.
+    pub(super) unsynced_bytes: u64,
+    pub(super) is_syncing: bool,
 }
 
 /// A long file that is open and held.
@@ -343,6 +346,11 @@ impl LongFile {
         Ok(HeldFile { long, disk: &**disk, file })
     }
 
+    /// The file, if it is open.
+    pub(super) fn handle(&self) -> Option<Arc<File>> {
+        self.file.clone()
+    }
+
     fn mark(&mut self, disk: &dyn Disk, file: &File) {
         let time = self.listed.and_then(|listed| time_of(listed.modified_s));
         let set = time.is_some_and(|time| disk.set_modified(file, time).is_ok());
@@ -362,6 +370,7 @@ impl HeldFile<'_> {
         let Self { long, disk, file } = self;
         let shown = file.metadata().and_then(|metadata| metadata.modified()).ok();
         long.meddled |= shown != long.shown;
+        long.unsynced_bytes += bytes.len() as u64;
         let written = write_all_at(*disk, file, bytes, offset);
         long.mark(*disk, file);
         written

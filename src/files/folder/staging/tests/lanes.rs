@@ -173,3 +173,25 @@ fn equal_files_arrive_from_what_an_earlier_run_left() {
     assert!(claimed.iter().all(|unit| sent.verify(&staging, unit)));
     sent.assert_arrived(&staging.finish("a", "b").unwrap(), &[]);
 }
+
+#[test]
+fn long_files_are_synced_while_they_come() {
+    let (sent, dir) = (photos(), tempfile::tempdir().unwrap());
+    let faulty = Arc::new(FaultyDisk::default());
+    let (staging, _) = open(&(Arc::clone(&faulty) as Arc<dyn Disk>), &dir, sent.plan());
+    sent.fetch_all_but(&staging, 2);
+    assert!(!staging.wants_sync(1), "so little is synced at the end");
+    assert!(!staging.wants_sync_after(0, 1), "bundles are synced at the end");
+    assert!(staging.wants_sync_after(1, 200_000));
+    assert!(!staging.wants_sync_after(3, 200_000), "it is about to be");
+    staging.skip_sync(3);
+    assert!(staging.wants_sync_after(3, 200_000));
+    staging.sync_early(3);
+    assert!(!staging.wants_sync_after(1, 1));
+    assert!(sent.fetch(&staging, 2).unwrap());
+    assert!(staging.wants_sync_after(2, 200_000));
+    faulty.change(|faults| faults.sync = Some(Errno::IO));
+    staging.sync_early(2);
+    faulty.change(|faults| faults.sync = None);
+    assert!(matches!(staging.finish("a", "b"), Err(PartError::Lost { .. })));
+}
