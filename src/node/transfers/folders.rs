@@ -279,10 +279,11 @@ impl Transfers {
         self.shared.lock().manifests.insert(file, open);
         let answer = move |state| Event::PartOpened { file, turn, result: Ok(state) };
         let shared = &self.shared;
-        let known = shared.host.sources.get(&file);
-        if copy && known.as_ref().is_some_and(|known| known.manifest().is_some()) {
+        let here = shared.host.sources.manifest(&file);
+        if copy && here.is_some_and(|here| here.held().is_all()) {
             return Some(answer(PartState::Complete));
         }
+        let known = shared.host.sources.get(&file);
         let hashes = match chunk_count(size) {
             0 => Some(Vec::new()),
             1 => Some(vec![root]),
@@ -291,7 +292,7 @@ impl Transfers {
         let tree = hashes.and_then(|hashes| FileTree::verified(&file, size, hashes));
         let Some(tree) = tree else { return Some(answer(PartState::NeedsList)) };
         let served = content.adopt(tree, &shared.open_files);
-        shared.host.sources.insert_if_absent(file, Arc::clone(served));
+        shared.host.sources.insert_manifest_if_absent(file, Arc::clone(served));
         Some(answer(PartState::Verified(served.held())))
     }
 
@@ -348,20 +349,20 @@ impl Transfers {
 
 impl TransferShared {
     fn read_manifest(&self, file: FileId, turn: u64) -> Result<ReadManifest, Failure> {
-        let content = self.lock().manifest(file, turn);
-        let read = content.map(|content| content.bytes.read());
-        let known = || self.host.sources.get(&file).and_then(|known| known.manifest());
-        let manifest = match read {
+        // Nobody waits for the answer to an earlier opening.
+        let content = self.lock().manifest(file, turn).ok_or_else(failures::inside)?;
+        let known = || self.host.sources.manifest(&file).and_then(|known| known.manifest());
+        let manifest = match content.bytes.read() {
             // It was here already, and nothing came.
-            Some(Err(_)) | None => known().ok_or(ManifestError::Magic),
-            Some(read) => read,
+            Err(_) => known().ok_or(ManifestError::Magic),
+            read => read,
         };
         let units = manifest.and_then(|of| Units::of(&of).map(|units| (of, units)));
         let (manifest, units) = units.map_err(|error| bad_manifest(&error))?;
         let open = self.lock().manifests.remove(&file);
         if let Some(served) = open.as_ref().and_then(|open| open.content.served()) {
             // Also where it lay on this disk as somebody's file: it is looked for in memory.
-            self.host.sources.insert(file, Arc::clone(served));
+            self.host.sources.insert_manifest(file, Arc::clone(served));
         }
         let (files, bytes) = (manifest.files(), manifest.total_bytes());
         let summary = FolderSummary { files, bytes, units: units.count() };
@@ -399,8 +400,9 @@ impl TransferShared {
 
     fn begin_folder(&self, opening: &FolderOpening) -> Result<FolderContent, DiskError> {
         let FolderOpening { file, manifest: manifest_id, .. } = *opening;
-        let manifest = self.host.sources.get(&manifest_id).and_then(|of| of.manifest());
-        let manifest = manifest.ok_or_else(|| failures::lasting(failures::inside()))?;
+        let missing = || failures::lasting(failures::inside());
+        let list = self.host.sources.manifest(&manifest_id).ok_or_else(missing)?;
+        let manifest = list.manifest().ok_or_else(missing)?;
         let bad = |error| failures::lasting(bad_manifest(&error));
         let units = Arc::new(Units::of(&manifest).map_err(bad)?);
         let paths = Arc::new(LocalPaths::of(&manifest, false).map_err(bad)?);
@@ -478,9 +480,10 @@ impl TransferShared {
     fn serve_finished(&self, content: &FolderContent) {
         let sources = &self.host.sources;
         sources.insert_folder_if_absent(content.folder, Arc::clone(&content.served));
-        if sources.get(&content.manifest).is_none() {
+        if sources.manifest(&content.manifest).is_none() {
             let list = serve_manifest(content.served.manifest(), &self.open_files);
-            list.into_iter().for_each(|list| sources.insert_if_absent(content.manifest, list));
+            let insert = |list| sources.insert_manifest_if_absent(content.manifest, list);
+            list.into_iter().for_each(insert);
         }
     }
 }

@@ -43,7 +43,7 @@ impl Transfers {
         let served = match job.served() {
             Some(HashedSource::File(served)) => served,
             Some(HashedSource::Folder(folder, manifest)) => {
-                sources.insert(manifest.tree().id(), Arc::clone(manifest));
+                sources.insert_manifest(manifest.tree().id(), Arc::clone(manifest));
                 return sources.insert_folder(file, Arc::clone(folder));
             }
             None => return,
@@ -105,7 +105,7 @@ impl Transfers {
                 let folder = self.shared.lock().parked_folders.remove(&file);
                 let Some(folder) = folder else { return false };
                 let list = serve_manifest(folder.manifest(), &self.shared.open_files);
-                list.into_iter().for_each(|list| sources.insert(list.tree().id(), list));
+                list.into_iter().for_each(|list| sources.insert_manifest(list.tree().id(), list));
                 sources.insert_folder(file, folder);
                 true
             }

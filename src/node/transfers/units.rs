@@ -24,7 +24,7 @@ impl Fetching<'_> {
         let result = self.tree(request, content.size, &content.file).map(|tree| {
             let shared = &self.transfers.shared;
             let served = content.adopt(tree, &shared.open_files);
-            shared.host.sources.insert_if_absent(file, Arc::clone(served));
+            shared.host.sources.insert_manifest_if_absent(file, Arc::clone(served));
             served.held()
         });
         self.tell(Event::ListFetched { file, turn, conn, result });

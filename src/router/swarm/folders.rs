@@ -5,7 +5,7 @@ use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Choice, Download, DownloadStage, NamedFile, Portion, Swarm};
+use super::{Choice, Download, DownloadStage, NamedFile, Swarm};
 use crate::router::bitmap::Bitmap;
 use crate::router::context::Context;
 use crate::router::event::{Effect, FetchError, ReadManifest};
@@ -207,7 +207,8 @@ impl Swarm {
     /// The manifest of a folder is here, and served as long as the folder is.
     pub(super) fn share_manifest(&mut self, cx: &mut Context, folder: FileId, manifest: FileId) {
         self.manifests.insert(folder, manifest);
-        self.share(cx, manifest, Portion::Whole);
+        self.shares.share_manifest(manifest);
+        self.tell_hosting(cx, manifest);
     }
 
     /// All of a folder is here and served, with its manifest.
@@ -471,6 +472,31 @@ mod tests {
         assert!(!ada.swarm.is_shared(&ada.manifest));
         ada.swarm.end_download(&mut ada.cx, ada.folder, "photos".into());
         assert!(ada.swarm.holds_all(&ada.folder) && ada.swarm.holds_all(&ada.manifest));
+    }
+
+    #[test]
+    fn a_manifest_that_is_shared_as_a_file_too_ends_as_the_one_and_stays_as_the_other() {
+        let mut ada = Fetcher::new();
+        let (folder, manifest) = (ada.folder, ada.manifest);
+        let unserved = |it: &mut Fetcher| {
+            let effects = it.cx.take_effects().into_iter();
+            let ends = |effect: &Effect| {
+                matches!(effect, Effect::Unserve { .. } | Effect::UnserveManifest { .. })
+            };
+            effects.filter(ends).collect::<Vec<_>>()
+        };
+        ada.swarm.share_all(&mut ada.cx, manifest);
+        ada.swarm.share_folder(&mut ada.cx, folder, manifest);
+        ada.swarm.unshare(&mut ada.cx, folder);
+        assert!(ada.swarm.holds_all(&manifest) && !ada.swarm.is_shared(&folder));
+        let ended = [Effect::UnserveManifest { file: manifest }, Effect::Unserve { file: folder }];
+        assert_eq!(unserved(&mut ada), ended);
+        ada.swarm.share_folder(&mut ada.cx, folder, manifest);
+        ada.swarm.unshare(&mut ada.cx, manifest);
+        assert!(ada.swarm.holds_all(&manifest) && ada.swarm.holds_all(&folder));
+        assert_eq!(unserved(&mut ada), [Effect::Unserve { file: manifest }]);
+        ada.swarm.unshare(&mut ada.cx, folder);
+        assert!(!ada.swarm.is_shared(&manifest));
     }
 
     #[test]

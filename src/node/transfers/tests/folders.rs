@@ -84,6 +84,31 @@ fn a_folder_arrives_exact() {
 }
 
 #[test]
+fn a_manifest_can_be_shared_as_a_file_as_well() {
+    let alice = Node::new(Limits::default());
+    let top = alice.dir.path().join("photos");
+    fs::create_dir(&top).unwrap();
+    write(&top, "a.jpg", b"first");
+    let offer = alice.offer(&top);
+    let sources = &alice.transfers.shared.host.sources;
+    let list = sources.get(&file_id(offer.size, &offer.root)).unwrap();
+    let manifest = list.manifest().unwrap();
+    let plain = alice.offer(&write(alice.dir.path(), "list", manifest.bytes()));
+    let file = plain.file;
+    assert_eq!(file, list.tree().id());
+    let path = |of: &FileId| sources.get(of).and_then(|served| served.path());
+    assert_eq!(path(&file), Some(plain.path.clone()));
+    alice.perform(Effect::Unserve { file });
+    assert!(Arc::ptr_eq(&sources.get(&file).unwrap(), &list), "the folder still needs it");
+    let again = alice.offer(&plain.path);
+    alice.perform(Effect::Unserve { file: offer.file });
+    alice.perform(Effect::UnserveManifest { file });
+    assert_eq!(path(&file), Some(again.path));
+    alice.perform(Effect::Unserve { file });
+    assert!(sources.get(&file).is_none());
+}
+
+#[test]
 fn what_is_no_manifest_is_told_as_such() {
     let (alice, bob) = (Node::new(Limits::default()), Node::new(Limits::default()));
     let offer = alice.offer(&write(alice.dir.path(), "lie", b"klatch folder 2"));
