@@ -260,6 +260,12 @@ impl super::TransfersState {
         Some(Arc::clone(&open.content))
     }
 
+    /// Ends the download of a manifest, unless there is another by now.
+    fn take_manifest(&mut self, file: FileId, turn: u64) -> Option<OpenManifest> {
+        let current = self.manifests.get(&file).is_some_and(|open| open.turn == turn);
+        if current { self.manifests.remove(&file) } else { None }
+    }
+
     pub(super) fn folder(&self, file: FileId, turn: u64) -> Option<Arc<FolderContent>> {
         self.folders.get(&file).filter(|open| open.turn == turn)?.content.clone()
     }
@@ -327,14 +333,15 @@ impl Transfers {
     /// Ends the download of a manifest or a folder, if this is one; what is verified of a folder
     /// stays.
     pub(super) fn drop_folder(&self, file: FileId, turn: u64) {
-        let dropped = {
+        let (manifest, dropped) = {
             let mut state = self.shared.lock();
-            if state.manifests.get(&file).is_some_and(|open| open.turn == turn) {
-                state.manifests.remove(&file);
-            }
             let current = state.folders.get(&file).is_some_and(|open| open.turn == turn);
-            if current { state.folders.remove(&file) } else { None }
+            let dropped = if current { state.folders.remove(&file) } else { None };
+            (state.take_manifest(file, turn), dropped)
         };
+        if let Some(served) = manifest.as_ref().and_then(|open| open.content.served()) {
+            self.shared.host.sources.remove_this_manifest(&file, served);
+        }
         dropped.into_iter().for_each(|dropped| self.put_folder_away(dropped));
     }
 
@@ -359,9 +366,8 @@ impl TransferShared {
         };
         let units = manifest.and_then(|of| Units::of(&of).map(|units| (of, units)));
         let (manifest, units) = units.map_err(|error| bad_manifest(&error))?;
-        let open = self.lock().manifests.remove(&file);
-        if let Some(served) = open.as_ref().and_then(|open| open.content.served()) {
-            // Also where it lay on this disk as somebody's file: it is looked for in memory.
+        let open = self.lock().take_manifest(file, turn).ok_or_else(failures::inside)?;
+        if let Some(served) = open.content.served() {
             self.host.sources.insert_manifest(file, Arc::clone(served));
         }
         let (files, bytes) = (manifest.files(), manifest.total_bytes());

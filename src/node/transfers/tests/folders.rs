@@ -109,6 +109,35 @@ fn a_manifest_can_be_shared_as_a_file_as_well() {
 }
 
 #[test]
+fn a_manifest_that_is_cancelled_is_not_served_any_more() {
+    let (alice, bob) = (Node::new(Limits::default()), Node::new(Limits::default()));
+    let top = alice.dir.path().join("photos");
+    fs::create_dir(&top).unwrap();
+    write(&top, "a.jpg", b"first");
+    let offer = alice.offer(&top);
+    let (size, root) = (offer.size, offer.root);
+    let file = file_id(size, &root);
+    let sources = &bob.transfers.shared.host.sources;
+    let opens = |turn| {
+        let open = Effect::OpenManifest { file, turn, size, root, copy: false };
+        assert!(matches!(bob.answers(open), Event::PartOpened { result: Ok(_), .. }));
+    };
+    opens(1);
+    assert!(sources.get(&file).is_some());
+    // A late step of an earlier opening does nothing to the next.
+    bob.perform(Effect::DropPart { file, turn: 1 });
+    assert!(sources.get(&file).is_none());
+    opens(2);
+    let read = bob.answers(Effect::ReadManifest { file, turn: 1 });
+    assert!(matches!(read, Event::ManifestRead { turn: 1, result: Err(_), .. }), "{read:?}");
+    bob.perform(Effect::DropPart { file, turn: 1 });
+    assert!(bob.transfers.shared.lock().manifest(file, 2).is_some());
+    assert!(sources.get(&file).is_some());
+    bob.perform(Effect::DropPart { file, turn: 2 });
+    assert!(sources.get(&file).is_none());
+}
+
+#[test]
 fn what_is_no_manifest_is_told_as_such() {
     let (alice, bob) = (Node::new(Limits::default()), Node::new(Limits::default()));
     let offer = alice.offer(&write(alice.dir.path(), "lie", b"klatch folder 2"));
