@@ -20,7 +20,7 @@ use super::units::{UnitContent, Units};
 use crate::files::hash::{BUFFER_BYTES, HashError, hash_chunk, hash_file};
 use crate::files::held::HeldUnits;
 use crate::files::merkle::FileTree;
-use crate::files::served::ServeError;
+use crate::files::served::{ServeError, Served};
 use crate::files::source::Stamp;
 use crate::router::bitmap::Bitmap;
 use crate::sys::files::{Facts, Positional};
@@ -54,6 +54,10 @@ pub struct ServedFolder {
     finished: AtomicBool,
     /// Received files whose times the disk did not take, as they were found at the end.
     untimed: OnceLock<BTreeMap<u32, Stamp>>,
+    /// Its manifest, as it is served.
+    list: OnceLock<Arc<Served>>,
+    /// The entry of a file that is not what it was.
+    changed: OnceLock<u32>,
 }
 
 impl ServedFolder {
@@ -69,8 +73,8 @@ impl ServedFolder {
         let held = HeldUnits::all(units.count());
         let (names, finished) = (Names::Own(stamps), true.into());
         let (trees, top) = (Mutex::new(trees), RwLock::new(top));
-        let untimed = OnceLock::new();
-        Self { manifest, units, held, trees, names, top, finished, untimed }
+        let (untimed, list, changed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { manifest, units, held, trees, names, top, finished, untimed, list, changed }
     }
 
     /// A folder that is being received below `top`; nothing is held yet.
@@ -83,8 +87,8 @@ impl ServedFolder {
         let held = HeldUnits::none(units.count());
         let (names, finished) = (Names::Received(paths), false.into());
         let (trees, top) = (Mutex::default(), RwLock::new(top));
-        let untimed = OnceLock::new();
-        Self { manifest, units, held, trees, names, top, finished, untimed }
+        let (untimed, list, changed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { manifest, units, held, trees, names, top, finished, untimed, list, changed }
     }
 
     /// It is whole, and lies there now. `untimed` are those files in it whose times the disk did
@@ -122,6 +126,29 @@ impl ServedFolder {
     #[must_use]
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
+    }
+
+    /// Keeps its manifest as it is served, so that it need not be hashed again.
+    pub fn keep_list(&self, list: Arc<Served>) {
+        // It is always the same.
+        let _ = self.list.set(list);
+    }
+
+    /// Its manifest as it is served, if it was kept.
+    #[must_use]
+    pub fn list(&self) -> Option<&Arc<Served>> {
+        self.list.get()
+    }
+
+    /// The path in the manifest of a file that was found to be another than it was.
+    #[must_use]
+    pub fn changed_path(&self) -> Option<String> {
+        Some(self.manifest.entry(*self.changed.get()?)?.path)
+    }
+
+    fn note_changed(&self, entry: u32) {
+        // The first is told.
+        let _ = self.changed.set(entry);
     }
 
     /// Its units.
@@ -212,7 +239,10 @@ impl ServedFolder {
                     match hash_file(&open, listed.size, 1, &|_| (), &never) {
                         Ok(tree) if *tree.root() == listed.root => {}
                         Err(HashError::Read(error)) => return Err(error.into()),
-                        _ => return Ok(false),
+                        _ => {
+                            self.note_changed(file.entry);
+                            return Ok(false);
+                        }
                     }
                 }
                 Ok(true)
@@ -226,7 +256,10 @@ impl ServedFolder {
                     match hash_chunk(read, listed.size, chunk, &mut buffer, |_| Ok(())) {
                         Ok(hash) if tree.chunk(chunk) == Some(&hash) => {}
                         Err(HashError::Read(error)) => return Err(error.into()),
-                        _ => return Ok(false),
+                        _ => {
+                            self.note_changed(entry);
+                            return Ok(false);
+                        }
                     }
                 }
                 Ok(true)
@@ -257,8 +290,20 @@ impl ServedFolder {
         Ok(self.open(&mut FolderChain::new(self.open_top()?), entry)?.0)
     }
 
-    /// Opens the file of an entry, if it is as it was.
+    /// Opens the file of an entry, if it is as it was; else it is noted.
     fn open(&self, chain: &mut FolderChain, entry: u32) -> Result<(File, ListedFile), ServeError> {
+        let opened = self.try_open(chain, entry);
+        if matches!(opened, Err(ServeError::Changed)) {
+            self.note_changed(entry);
+        }
+        opened
+    }
+
+    fn try_open(
+        &self,
+        chain: &mut FolderChain,
+        entry: u32,
+    ) -> Result<(File, ListedFile), ServeError> {
         let listed = self.manifest.entry(entry).ok_or(ServeError::Changed)?;
         let facts = listed.file.ok_or(ServeError::Changed)?;
         let file = match &self.names {
@@ -375,13 +420,17 @@ impl UnitReader<'_> {
                 };
                 file.read_exact_at(now, piece.offset + into).map_err(|error| {
                     match error.kind() {
-                        io::ErrorKind::UnexpectedEof => ServeError::Truncated,
+                        io::ErrorKind::UnexpectedEof => {
+                            self.folder.note_changed(entry);
+                            ServeError::Truncated
+                        }
                         _ => ServeError::Read(error),
                     }
                 })?;
                 offset += now.len() as u64;
                 if now.len() == left {
                     if !self.folder.is_unchanged(file, entry, listed) {
+                        self.folder.note_changed(entry);
                         return Err(ServeError::Changed);
                     }
                     self.open = None;

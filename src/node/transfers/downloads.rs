@@ -87,13 +87,13 @@ impl Transfers {
         entry: u32,
     ) -> Option<Event> {
         let request = Request { file, wanted: ChunkWanted::ListOf(entry) };
-        let state = self.shared.lock();
-        let known = state.folder(file, turn).filter(|of| of.served.tree(entry).is_some());
-        if let Some(content) = known {
+        let folder = self.shared.lock().folder(file, turn);
+        if let Some(content) = folder.filter(|of| of.served.tree(entry).is_some()) {
             // It came for an earlier opening.
             let result = Ok(content.served.held().to_bitmap());
             return Some(Event::FolderListFetched { file, turn, conn, entry, result });
         }
+        let state = self.shared.lock();
         let content = state.task(file, turn).ok_or_else(not_open);
         let asked =
             content.and_then(|content| state.ask(conn, request, FetchTask { content, turn }));
@@ -109,8 +109,7 @@ impl Transfers {
             Want::Chunk(chunk) => (Some(chunk), ChunkWanted::Chunk(chunk)),
             Want::Pick(of) => (None, ChunkWanted::Pick(of)),
         };
-        let state = self.shared.lock();
-        let content = state.task(file, turn);
+        let content = self.shared.lock().task(file, turn);
         let held = content.as_ref().and_then(|content| content.held());
         let is_held = held.map(|held| chunk.is_some_and(|chunk| held.has(chunk)));
         let result = match (content, is_held) {
@@ -122,7 +121,7 @@ impl Transfers {
                     _ => wanted,
                 };
                 let request = Request { file, wanted };
-                match state.ask(conn, request, FetchTask { content, turn }) {
+                match self.shared.lock().ask(conn, request, FetchTask { content, turn }) {
                     Ok(()) => return None,
                     Err(error) => Err(error),
                 }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use super::hashing::serve_manifest;
 use super::owed::ReplyGuard;
 use super::{TransferShared, Transfers, failures};
 use crate::files::folder::manifest::{Manifest, ManifestError};
@@ -197,9 +196,12 @@ impl FolderContent {
             return ChunkWanted::Chunk(unit);
         }
         let mut of = Bitmap::none(u32::try_from(files.len()).unwrap_or(u32::MAX));
-        let wanted: Vec<u32> = wanted.iter().map(|file| file.entry).collect();
-        for (index, _) in (0..).zip(&files).filter(|(_, file)| wanted.contains(&file.entry)) {
-            of.insert(index);
+        // Both are in the same order.
+        let mut wanted = wanted.iter().map(|file| file.entry).peekable();
+        for (index, file) in (0..).zip(&files) {
+            if wanted.next_if_eq(&file.entry).is_some() {
+                of.insert(index);
+            }
         }
         ChunkWanted::Files { unit, of }
     }
@@ -433,7 +435,9 @@ impl TransferShared {
         let (staging, claimed) = opened.map_err(|error| failures::of_part(&error))?;
         staging.note_name(&opening.name);
         let top = staging.path().to_owned();
-        let served = Arc::new(ServedFolder::received((manifest, units), paths, top));
+        let served = ServedFolder::received((manifest, units), Arc::clone(&paths), top);
+        served.keep_list(list);
+        let served = Arc::new(served);
         let turn = AtomicU64::new(NO_TURN);
         let part = opening.part.clone();
         let gone = BuiltGuard { built: Arc::clone(&self.built), folder: file };
@@ -486,10 +490,8 @@ impl TransferShared {
     fn serve_finished(&self, content: &FolderContent) {
         let sources = &self.host.sources;
         sources.insert_folder_if_absent(content.folder, Arc::clone(&content.served));
-        if sources.manifest(&content.manifest).is_none() {
-            let list = serve_manifest(content.served.manifest(), &self.open_files);
-            let insert = |list| sources.insert_manifest_if_absent(content.manifest, list);
-            list.into_iter().for_each(insert);
+        if let Some(list) = content.served.list() {
+            sources.insert_manifest_if_absent(content.manifest, Arc::clone(list));
         }
     }
 }

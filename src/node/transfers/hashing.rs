@@ -155,6 +155,7 @@ impl HashJob {
         let list = list.ok_or_else(failures::inside)?;
         let stamps = scanned.entries.iter().map(|entry| Some(entry.file?.stamp)).collect();
         let served = ServedFolder::own((manifest, units), path.clone(), stamps, hashed.trees);
+        served.keep_list(Arc::clone(&list));
         let (id, size, root) = (list.tree().id(), list.tree().len(), *list.tree().root());
         let source = HashedSource::Folder(Arc::new(served), list);
         self.served.get_or_init(|| source);

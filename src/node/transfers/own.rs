@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::hashing::{HashJob, HashedSource, serve_manifest};
+use super::hashing::{HashJob, HashedSource};
 use super::owed::ReplyGuard;
 use super::{Transfers, failures};
 use crate::files::served::{Place, ServeError};
@@ -104,8 +104,9 @@ impl Transfers {
             Parking::Resume => {
                 let folder = self.shared.lock().parked_folders.remove(&file);
                 let Some(folder) = folder else { return false };
-                let list = serve_manifest(folder.manifest(), &self.shared.open_files);
-                list.into_iter().for_each(|list| sources.insert_manifest(list.tree().id(), list));
+                if let Some(list) = folder.list() {
+                    sources.insert_manifest(list.tree().id(), Arc::clone(list));
+                }
                 sources.insert_folder(file, folder);
                 true
             }

@@ -138,6 +138,26 @@ fn a_manifest_that_is_cancelled_is_not_served_any_more() {
 }
 
 #[test]
+fn a_folder_that_was_parked_is_served_with_the_manifest_that_it_had() {
+    use crate::router::event::Parking;
+    let alice = Node::new(Limits::default());
+    let top = alice.dir.path().join("photos");
+    fs::create_dir(&top).unwrap();
+    write(&top, "a.jpg", b"first");
+    let offer = alice.offer(&top);
+    let (file, manifest) = (offer.file, file_id(offer.size, &offer.root));
+    let sources = &alice.transfers.shared.host.sources;
+    let list = sources.get(&manifest).unwrap();
+    alice.perform(Effect::Park { file, step: Parking::Begin });
+    alice.perform(Effect::Unserve { file });
+    alice.perform(Effect::UnserveManifest { file: manifest });
+    assert!(sources.get(&manifest).is_none() && sources.folder(&file).is_none());
+    alice.perform(Effect::Park { file, step: Parking::Resume });
+    assert!(Arc::ptr_eq(&sources.get(&manifest).unwrap(), &list), "nothing is hashed again");
+    assert!(sources.folder(&file).is_some());
+}
+
+#[test]
 fn what_is_no_manifest_is_told_as_such() {
     let (alice, bob) = (Node::new(Limits::default()), Node::new(Limits::default()));
     let offer = alice.offer(&write(alice.dir.path(), "lie", b"klatch folder 2"));
