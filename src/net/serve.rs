@@ -473,7 +473,10 @@ impl Serving<'_> {
                 drop(place);
                 source.held().sent().forget_chunk(&member, chunk);
                 self.refuse(request, status)?;
-                return if status == Status::Changed { self.changed(file) } else { Ok(()) };
+                return match status {
+                    Status::Changed => self.changed(file, source),
+                    _ => Ok(()),
+                };
             }
         };
         let bytes = reader.len_bytes();
@@ -511,7 +514,7 @@ impl Serving<'_> {
             // without its lane it does.
             Some(BrokenOff::Scarce) => Err(Closed::ByUs),
             Some(BrokenOff::Unwanted) => Ok(()),
-            Some(BrokenOff::Unreadable) => self.changed(file),
+            Some(BrokenOff::Unreadable) => self.changed(file, source),
         }
     }
 
@@ -548,8 +551,12 @@ impl Serving<'_> {
         Ok(None)
     }
 
-    fn changed(&self, file: FileId) -> Result<(), Closed> {
-        self.tell(Event::SourceChecked { file, intact: false })
+    fn changed(&self, file: FileId, source: ServedUnits<'_>) -> Result<(), Closed> {
+        let path = match source {
+            ServedUnits::Chunks(_) => None,
+            ServedUnits::Folder(folder) => folder.changed_path(),
+        };
+        self.tell(Event::SourceChecked { file, intact: false, path })
     }
 
     fn tell(&self, event: Event) -> Result<(), Closed> {

@@ -224,6 +224,12 @@ impl Staging {
         std::mem::take(&mut lock_of(&self.untimed))
     }
 
+    /// The entries that are wanted.
+    #[must_use]
+    pub fn wanted(&self) -> &Bitmap {
+        &self.plan.wanted
+    }
+
     /// The units in which something wanted lies.
     #[must_use]
     pub fn needed(&self) -> &Bitmap {
@@ -456,8 +462,8 @@ impl Staging {
 }
 
 impl Drop for Staging {
-    /// A download that received nothing leaves nothing behind, nor does one that this disk can never
-    /// take.
+    /// A download that received nothing leaves nothing behind, nor does one that this disk can
+    /// never take.
     fn drop(&mut self) {
         let nothing = lock_of(&self.hints.bytes).iter().all(|&byte| byte == 0);
         let useless = nothing || self.unfit.load(Ordering::Acquire);
@@ -473,8 +479,8 @@ fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The digits in the hidden names: those of the folder, and, where only some of it is wanted, others
-/// for this choice.
+/// The digits in the hidden names: those of the folder, and, where only some of it is wanted,
+/// others for this choice.
 fn stem(id: &[u8; 32], wanted: &Bitmap) -> String {
     let digits = |id| {
         let mut digits = Digest32(id).to_string();

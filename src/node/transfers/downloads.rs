@@ -32,6 +32,14 @@ pub(super) struct PartOpening {
     pub(super) folder: Option<PathBuf>,
 }
 
+/// A download that has its name.
+#[derive(Debug)]
+pub(super) struct SavedDownload {
+    pub(super) path: PathBuf,
+    /// Of a folder: what people are told of the names in it.
+    pub(super) names: Option<String>,
+}
+
 impl Transfers {
     pub(super) fn open_part(&self, opening: PartOpening) -> Option<Event> {
         let PartOpening { file, turn, .. } = opening;
@@ -138,7 +146,13 @@ impl Transfers {
         name: String,
         save: SaveAs,
     ) -> Option<Event> {
-        let answer = move |result| Event::PartFinished { file, turn, result };
+        let answer = move |finished: Result<SavedDownload, DiskError>| {
+            let (result, names) = match finished {
+                Ok(SavedDownload { path, names }) => (Ok(path), names),
+                Err(error) => (Err(error), None),
+            };
+            Event::PartFinished { file, turn, result, names }
+        };
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move || {
             let failed = answer(Err(failures::lasting(failures::inside())));
@@ -250,7 +264,7 @@ impl TransferShared {
         turn: u64,
         name: &str,
         save: &SaveAs,
-    ) -> Result<PathBuf, DiskError> {
+    ) -> Result<SavedDownload, DiskError> {
         if let Some(finished) = self.finish_folder((file, turn), name, save) {
             return finished;
         }
@@ -274,7 +288,7 @@ impl TransferShared {
             }
         }
         self.lock().take_download(file, turn);
-        Ok(path)
+        Ok(SavedDownload { path, names: None })
     }
 }
 

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use super::downloads::SavedDownload;
 use super::owed::ReplyGuard;
 use super::{TransferShared, Transfers, failures};
 use crate::files::folder::manifest::{Manifest, ManifestError};
 use crate::files::folder::memory::ManifestBytes;
-use crate::files::folder::paths::LocalPaths;
+use crate::files::folder::paths::{LocalPaths, NameChanges};
 use crate::files::folder::select::select;
 use crate::files::folder::served::ServedFolder;
 use crate::files::folder::staging::{FolderPlan, Staging};
@@ -65,6 +66,7 @@ pub(super) struct FolderContent {
     manifest: FileId,
     pub(super) staging: Staging,
     pub(super) served: Arc<ServedFolder>,
+    paths: Arc<LocalPaths>,
     /// What an earlier run said that it had.
     claimed: Bitmap,
     /// What of it is wanted; `None`: all. Only all of it is served.
@@ -140,6 +142,11 @@ impl BuiltFolders {
     fn retire(&self, folder: FileId) {
         self.lock().remove(&folder);
         self.changed.notify_all();
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<FileId, Weak<FolderContent>>> {
@@ -446,6 +453,7 @@ impl TransferShared {
             manifest: manifest_id,
             staging,
             served,
+            paths,
             claimed,
             part,
             turn,
@@ -459,7 +467,7 @@ impl TransferShared {
         (file, turn): (FileId, u64),
         name: &str,
         save: &SaveAs,
-    ) -> Option<Result<PathBuf, DiskError>> {
+    ) -> Option<Result<SavedDownload, DiskError>> {
         let content = self.lock().folder(file, turn)?;
         let chosen = match save {
             SaveAs::Dated => None,
@@ -474,6 +482,7 @@ impl TransferShared {
         };
         content.served.finish(path.clone(), content.staging.take_untimed());
         self.built.retire(file);
+        let names = content.paths.changes_of(content.served.manifest(), content.staging.wanted());
         let mut state = self.lock();
         // Cancelled at the last moment, it is there all the same, but not served.
         if state.folders.get(&file).is_some_and(|open| open.turn == turn) {
@@ -483,7 +492,7 @@ impl TransferShared {
                 self.serve_finished(&content);
             }
         }
-        Some(Ok(path))
+        Some(Ok(SavedDownload { path, names: names_told(&names) }))
     }
 
     /// Serves a whole folder from here on, with its manifest.
@@ -494,6 +503,22 @@ impl TransferShared {
             sources.insert_manifest_if_absent(content.manifest, Arc::clone(list));
         }
     }
+}
+
+/// What people are told of names that begin with a dot, or that are others here.
+fn names_told(changes: &NameChanges) -> Option<String> {
+    let NameChanges { hidden, renamed, first } = changes;
+    let mut parts = Vec::new();
+    if *hidden > 0 {
+        parts.push(format!("{hidden} hidden"));
+    }
+    if *renamed > 0 {
+        let names: Vec<String> =
+            first.iter().map(|(theirs, _)| Untrusted::new(&**theirs).to_string()).collect();
+        let more = if *renamed as usize > names.len() { ", …" } else { "" };
+        parts.push(format!("{renamed} renamed: {}{more}", names.join(", ")));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// What the router needs to know of the units.

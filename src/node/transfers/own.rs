@@ -157,9 +157,11 @@ impl Transfers {
             let intact = served.is_none_or(|served| {
                 !served.holds(chunk) || served.unchanged() && right(served.recheck(chunk))
             }) && folder
+                .as_ref()
                 .is_none_or(|folder| !folder.held().has(chunk) || right(folder.recheck(chunk)));
+            let path = folder.and_then(|folder| folder.changed_path());
             // Without a router nobody wants to know.
-            let _ = shared.host.inbox.send(Event::SourceChecked { file, intact });
+            let _ = shared.host.inbox.send(Event::SourceChecked { file, intact, path });
         });
         if submitted.is_err() {
             tracing::warn!(file = %file.short(), chunk, "no time to look at a disputed chunk");

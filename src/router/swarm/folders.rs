@@ -500,6 +500,21 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_others_here_are_told_when_the_folder_is_saved() {
+        let mut ada = Fetcher::new();
+        ada.reads(SUMMARY);
+        let turn = ada.swarm.downloads[&ada.folder].turn;
+        let names = Some("1 renamed: .git".to_owned());
+        let finished = ((ada.folder, turn), Ok("photos".into()), names);
+        ada.swarm.part_finished(&mut ada.cx, finished.0, finished.1, finished.2);
+        let told = |effect| match effect {
+            Effect::Notify(Notice::Remark { text }) => Some(text),
+            _ => None,
+        };
+        assert_eq!(ada.find(told).as_deref(), Some("names in photos: 1 renamed: .git"));
+    }
+
+    #[test]
     fn a_manifest_that_is_cancelled_is_that_of_its_folder() {
         let mut ada = Fetcher::new();
         let word = crate::router::word::FileWord::new("photos");
