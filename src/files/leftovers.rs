@@ -1,6 +1,7 @@
 //! Lists and removes what no program holds of earlier downloads: partial files, and folders that
 //! were being built.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,9 +9,10 @@ use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
 
 use super::disk::Disk;
-use super::folder::staging::{LeftFolder, UNITS};
-use super::hidden::{Hidden, LeftPart, PART, claims_of, stem_of};
-use super::part::{STEM_DIGITS, name_in};
+use super::folder::staging::{FOLDER, LeftFolder, ROOM_ENDING, UNITS, hints_of};
+use super::hidden::{Hidden, LeftPart, PART, claims_of, open_own, stem_of};
+use super::noted::name_in;
+use super::part::STEM_DIGITS;
 pub use crate::router::event::Leftover;
 
 /// Most partial files looked at in one folder.
@@ -39,7 +41,10 @@ pub enum PartRemoval {
 pub fn find(disk: &Arc<dyn Disk>, folder: &Path) -> io::Result<Vec<Leftover>> {
     let mut found: Vec<Leftover> = Vec::new();
     let mut add = |id: String, name, bytes| match found.last_mut().filter(|last| last.id == id) {
-        Some(last) => last.bytes += bytes,
+        Some(last) => {
+            last.bytes += bytes;
+            last.name = last.name.take().or(name);
+        }
         None => found.push(Leftover { id, name, bytes }),
     };
     for (id, path) in parts(folder, "")? {
@@ -52,24 +57,31 @@ pub fn find(disk: &Arc<dyn Disk>, folder: &Path) -> io::Result<Vec<Leftover>> {
     }
     for (id, path) in folders(folder, "")? {
         if let Some(left) = LeftFolder::open(disk, &path)? {
-            add(id, None, left.allocated_bytes());
+            let name = left.name().map(|name| format!("{name}/"));
+            add(id, name, left.allocated_bytes());
         }
     }
     found.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(found)
 }
 
-/// The ids of partial files in `folder` that were started under this name, compared in NFC.
+/// The ids of partial files in `folder` that were started under this name, compared in NFC; folders
+/// also with a `/` behind it.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn named(disk: &dyn Disk, folder: &Path, name: &str) -> io::Result<Vec<String>> {
-    let is_name = |path: &Path| {
-        let claims = claims_of(disk, path).ok().flatten();
-        claims.and_then(|claims| name_in(&claims)).is_some_and(|found| found.nfc().eq(name.nfc()))
+    let is_called = |hints: io::Result<Option<File>>, name: &str| {
+        let found = hints.ok().flatten().and_then(|hints| name_in(&hints));
+        found.is_some_and(|found| found.nfc().eq(name.nfc()))
     };
     let parts = parts(folder, "")?.into_iter();
-    let mut ids: Vec<String> = parts.filter(|(_, path)| is_name(path)).map(|(id, _)| id).collect();
+    let parts = parts.filter(|(_, path)| is_called(claims_of(disk, path), name));
+    let plain = name.strip_suffix('/').unwrap_or(name);
+    let folders = folders(folder, "")?.into_iter();
+    let folders = folders.filter(|(_, path)| is_called(open_own(disk, path), plain));
+    let mut ids: Vec<String> = parts.chain(folders).map(|(id, _)| id).collect();
+    ids.sort();
     ids.dedup();
     Ok(ids)
 }
@@ -122,9 +134,16 @@ fn parts(folder: &Path, prefix: &str) -> io::Result<Vec<(String, PathBuf)>> {
     hidden(folder, prefix, PART)
 }
 
-/// The hints of folders whose id begins with `prefix`, sorted.
+/// The hints of folders whose id begins with `prefix`, sorted; also those that are missing.
 fn folders(folder: &Path, prefix: &str) -> io::Result<Vec<(String, PathBuf)>> {
-    hidden(folder, prefix, UNITS)
+    let mut all = hidden(folder, prefix, UNITS)?;
+    for suffix in [FOLDER, ROOM_ENDING] {
+        let others = hidden(folder, prefix, suffix)?.into_iter();
+        all.extend(others.map(|(id, path)| (id, hints_of(&path))));
+    }
+    all.sort();
+    all.dedup();
+    Ok(all)
 }
 
 fn hidden(folder: &Path, prefix: &str, suffix: &str) -> io::Result<Vec<(String, PathBuf)>> {

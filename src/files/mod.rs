@@ -13,6 +13,7 @@ mod leaves;
 pub mod leftovers;
 pub mod merkle;
 pub mod names;
+mod noted;
 pub mod part;
 pub mod publish;
 pub mod served;

@@ -38,6 +38,7 @@ use super::hash::{BUFFER_BYTES, HashError, hash_chunk};
 use super::hidden::Hidden;
 use super::merkle::{ChunkHasher, FileTree, chunk_count, chunk_range};
 use super::names::download_name;
+use super::noted::note_name;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, FileId};
 use crate::sys::files::Positional;
@@ -48,10 +49,6 @@ pub(super) const STEM_DIGITS: usize = 16;
 const SYNC_BYTES: u64 = 64 * 1024 * 1024;
 /// How much of a chunk's space is reserved at a time.
 const ROOM_BYTES: usize = 1024 * 1024;
-/// Ends the hints, after the name and its length.
-const NAME_MARK: &[u8] = b"klatch name\n";
-/// The longest name of an offer.
-const NAME_MAX_BYTES: u32 = 1_024;
 
 /// Who may write a chunk.
 #[derive(Debug, Default)]
@@ -140,11 +137,8 @@ impl Part {
     pub fn note_name(&self, name: &str) {
         let Hidden { disk, claims, .. } = &self.hidden;
         let at = self.claims.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
-        let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
-        let bytes = [name.as_bytes(), &length.to_be_bytes(), NAME_MARK].concat();
         // Without it, a leftover is known by its id.
-        let _ = write_all_at(&**disk, claims, &bytes, at)
-            .and_then(|()| disk.set_len(claims, at + bytes.len() as u64));
+        let _ = note_name(&**disk, claims, at, name);
     }
 
     /// Length of the whole file in bytes.
@@ -500,22 +494,6 @@ fn read_claims(hidden: &Hidden, chunks: u32, len: u64) -> io::Result<Bitmap> {
     // Written whole, so that every claim has room even if the disk is full later.
     write_all_at(&**disk, claims, &claimed.to_bytes(), 0)?;
     Ok(claimed)
-}
-
-/// The name after a partial file's hints; a peer chose it.
-pub(super) fn name_in(claims: &File) -> Option<String> {
-    let mark_bytes = 4 + NAME_MARK.len() as u64;
-    let mark_at = claims.metadata().ok()?.len().checked_sub(mark_bytes)?;
-    let mut mark = [0; 4 + NAME_MARK.len()];
-    claims.read_exact_at(&mut mark, mark_at).ok()?;
-    let (length, end) = mark.split_first_chunk()?;
-    let length = u32::from_be_bytes(*length);
-    if end != NAME_MARK || length > NAME_MAX_BYTES {
-        return None;
-    }
-    let mut name = vec![0; length as usize];
-    claims.read_exact_at(&mut name, mark_at.checked_sub(u64::from(length))?).ok()?;
-    String::from_utf8(name).ok()
 }
 
 /// Writes one chunk in order, and hashes what it writes.

@@ -42,6 +42,9 @@ const CANCELLED_MAX: usize = 1_024;
 pub struct Sources {
     by_file: Mutex<BTreeMap<FileId, Arc<Served>>>,
     folders: Mutex<BTreeMap<FileId, Arc<ServedFolder>>>,
+    /// The manifests of folders. Apart from the files, because somebody may share the same as a
+    /// file: one can end without the other.
+    manifests: Mutex<BTreeMap<FileId, Arc<Served>>>,
     came: Condvar,
 }
 
@@ -79,15 +82,52 @@ impl Sources {
 
     /// Stops serving a folder from this very source.
     pub fn remove_this_folder(&self, folder: &FileId, source: &Arc<ServedFolder>) {
-        let mut folders = self.folders();
-        if folders.get(folder).is_some_and(|current| Arc::ptr_eq(current, source)) {
-            folders.remove(folder);
+        remove_this(&mut self.folders(), folder, source);
+    }
+
+    fn manifests(&self) -> MutexGuard<'_, BTreeMap<FileId, Arc<Served>>> {
+        self.manifests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The source of a manifest, as that of a folder.
+    #[must_use]
+    pub fn manifest(&self, file: &FileId) -> Option<Arc<Served>> {
+        self.manifests().get(file).cloned()
+    }
+
+    /// Serves a manifest from here on, in place of an earlier source of it.
+    pub fn insert_manifest(&self, file: FileId, source: Arc<Served>) {
+        self.manifests().insert(file, source);
+    }
+
+    /// Serves a manifest unless there is a source of it already.
+    pub fn insert_manifest_if_absent(&self, file: FileId, source: Arc<Served>) {
+        self.manifests().entry(file).or_insert(source);
+    }
+
+    /// Stops serving a manifest.
+    pub fn remove_manifest(&self, file: &FileId) {
+        self.manifests().remove(file);
+    }
+
+    /// Stops serving a manifest from this very source.
+    pub fn remove_this_manifest(&self, file: &FileId, source: &Arc<Served>) {
+        remove_this(&mut self.manifests(), file, source);
+    }
+
+    /// The source of a file, or of a manifest: the one that has all of it, if both are here.
+    #[must_use]
+    pub fn get(&self, file: &FileId) -> Option<Arc<Served>> {
+        let plain = self.plain(file);
+        match plain.as_ref().is_some_and(|plain| plain.path().is_some()) {
+            true => plain,
+            false => self.manifest(file).or(plain),
         }
     }
 
-    /// The source of a file.
+    /// The source of a file, as somebody shares or fetches it.
     #[must_use]
-    pub fn get(&self, file: &FileId) -> Option<Arc<Served>> {
+    pub fn plain(&self, file: &FileId) -> Option<Arc<Served>> {
         self.lock().get(file).cloned()
     }
 
@@ -128,6 +168,9 @@ impl Sources {
         for source in self.lock().values() {
             source.chunks().sent().forget(member);
         }
+        for source in self.manifests().values() {
+            source.chunks().sent().forget(member);
+        }
         for source in self.folders().values() {
             source.held().sent().forget(member);
         }
@@ -135,10 +178,13 @@ impl Sources {
 
     /// Stops serving a file from this particular source.
     pub fn remove_this(&self, file: &FileId, source: &Arc<Served>) {
-        let mut sources = self.lock();
-        if sources.get(file).is_some_and(|current| Arc::ptr_eq(current, source)) {
-            sources.remove(file);
-        }
+        remove_this(&mut self.lock(), file, source);
+    }
+}
+
+fn remove_this<T>(all: &mut BTreeMap<FileId, Arc<T>>, id: &FileId, source: &Arc<T>) {
+    if all.get(id).is_some_and(|current| Arc::ptr_eq(current, source)) {
+        all.remove(id);
     }
 }
 
@@ -435,7 +481,10 @@ impl Serving<'_> {
                 drop(place);
                 source.held().sent().forget_chunk(&member, chunk);
                 self.refuse(request, status)?;
-                return if status == Status::Changed { self.changed(file) } else { Ok(()) };
+                return match status {
+                    Status::Changed => self.changed(file, source),
+                    _ => Ok(()),
+                };
             }
         };
         let bytes = reader.len_bytes();
@@ -473,7 +522,7 @@ impl Serving<'_> {
             // without its lane it does.
             Some(BrokenOff::Scarce) => Err(Closed::ByUs),
             Some(BrokenOff::Unwanted) => Ok(()),
-            Some(BrokenOff::Unreadable) => self.changed(file),
+            Some(BrokenOff::Unreadable) => self.changed(file, source),
         }
     }
 
@@ -510,8 +559,12 @@ impl Serving<'_> {
         Ok(None)
     }
 
-    fn changed(&self, file: FileId) -> Result<(), Closed> {
-        self.tell(Event::SourceChecked { file, intact: false })
+    fn changed(&self, file: FileId, source: ServedUnits<'_>) -> Result<(), Closed> {
+        let path = match source {
+            ServedUnits::Chunks(_) => None,
+            ServedUnits::Folder(folder) => folder.changed_path(),
+        };
+        self.tell(Event::SourceChecked { file, intact: false, path })
     }
 
     fn tell(&self, event: Event) -> Result<(), Closed> {

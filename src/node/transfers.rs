@@ -109,7 +109,7 @@ impl Library {
     /// Whether `served` is still what is here of a file.
     #[must_use]
     pub fn is_current(&self, file: &FileId, served: &Arc<Served>) -> bool {
-        let current = self.shared.host.sources.get(file);
+        let current = self.shared.host.sources.plain(file);
         current.is_some_and(|current| Arc::ptr_eq(&current, served))
     }
 
@@ -122,8 +122,7 @@ impl Library {
     /// Every file of which something is here.
     #[must_use]
     pub fn all(&self) -> Vec<(FileId, Arc<Served>)> {
-        let all = self.shared.host.sources.all().into_iter();
-        all.filter(|(_, served)| !served.is_manifest()).collect()
+        self.shared.host.sources.all()
     }
 }
 
@@ -284,6 +283,9 @@ impl Transfers {
             }
             Effect::Serve { file, job } => self.serve(file, job),
             Effect::Unserve { file } => self.shared.host.sources.remove(&file),
+            Effect::UnserveManifest { file } => {
+                self.shared.host.sources.remove_manifest(&file);
+            }
             Effect::Park { file, step } => return self.park(file, step),
             Effect::Look { face, line, file } => return self.look(face, line, file),
             Effect::OpenPart { file, turn, size, root, name, copy, folder } => {

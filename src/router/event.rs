@@ -359,6 +359,8 @@ pub enum Event {
         turn: u64,
         /// Where it is.
         result: Result<PathBuf, DiskError>,
+        /// Of a folder: what people are told of the names in it.
+        names: Option<String>,
     },
     /// [`Effect::Recheck`] is done, or a serving thread noticed that a file changed.
     SourceChecked {
@@ -366,6 +368,8 @@ pub enum Event {
         file: FileId,
         /// Whether it is still what was offered.
         intact: bool,
+        /// If not, and it is a folder: the file in it that changed, if that is known.
+        path: Option<String>,
     },
     /// [`Parking::Check`] is done.
     ParkedChecked {

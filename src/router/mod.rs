@@ -239,10 +239,12 @@ impl Router {
             Event::ChunkFetched(fetched) => {
                 self.swarm.chunk_fetched(&mut self.cx, fetched, &self.members);
             }
-            Event::PartFinished { file, turn, result } => {
-                self.swarm.part_finished(&mut self.cx, (file, turn), result);
+            Event::PartFinished { file, turn, result, names } => {
+                self.swarm.part_finished(&mut self.cx, (file, turn), result, names);
             }
-            Event::SourceChecked { file, intact } => self.source_checked(file, intact),
+            Event::SourceChecked { file, intact, path } => {
+                self.source_checked(file, intact, path.as_deref());
+            }
             Event::ParkedChecked { file, intact } => self.parked_checked(file, intact),
             Event::ChunkServed { member, file, bytes } => {
                 self.swarm.chunk_served(&self.cx, (member, file), bytes);

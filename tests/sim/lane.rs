@@ -108,17 +108,18 @@ impl World {
                 let disk = &mut self.nodes[node].disk;
                 if let Err(error) = disk.finishable() {
                     let result = Err(error);
-                    return self.done(node, 10, Event::PartFinished { file, turn, result });
+                    let finished = Event::PartFinished { file, turn, result, names: None };
+                    return self.done(node, 10, finished);
                 }
                 disk.open.remove(&file);
                 disk.serving.insert(file);
                 let path = format!("/downloads/{turn}_{name}");
                 disk.saved.insert(path.clone(), file);
                 let result = Ok(path.into());
-                self.done(node, 10, Event::PartFinished { file, turn, result });
+                self.done(node, 10, Event::PartFinished { file, turn, result, names: None });
             }
             Effect::Recheck { file, .. } => {
-                self.done(node, 20, Event::SourceChecked { file, intact: true });
+                self.done(node, 20, Event::SourceChecked { file, intact: true, path: None });
             }
             Effect::FetchList { file, turn, conn } => {
                 let (want, chunk, bytes, entry) = (None, None, 32 * 1024, None);

@@ -15,6 +15,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::manifest::{Manifest, ManifestError, PATH_MAX_BYTES};
 use crate::files::names::{SAFE_COMPONENT_MAX_BYTES, numbered, safe_component, shortened};
+use crate::router::bitmap::Bitmap;
 use crate::router::text::is_format;
 
 #[cfg(test)]
@@ -145,14 +146,7 @@ impl LocalPaths {
         if folder.local_bytes + local.len() > PATH_MAX_BYTES {
             return None;
         }
-        let changes = &mut self.changes;
-        changes.hidden += u32::from(local.starts_with('.'));
-        if local != name {
-            changes.renamed += 1;
-            if changes.first.len() < TOLD {
-                changes.first.push((name.to_owned(), local.clone()));
-            }
-        }
+        self.changes.add(name, &local);
         Some(local)
     }
 
@@ -195,6 +189,42 @@ impl LocalPaths {
     #[must_use]
     pub fn changes(&self) -> &NameChanges {
         &self.changes
+    }
+
+    /// The same about the names of these entries, and of the folders in which they lie.
+    #[must_use]
+    pub fn changes_of(&self, manifest: &Manifest, entries: &Bitmap) -> NameChanges {
+        if entries.is_all() {
+            return self.changes.clone();
+        }
+        let (mut changes, mut seen) = (NameChanges::default(), HashSet::from([TOP]));
+        for entry in entries.iter() {
+            let Some(listed) = manifest.entry(entry) else { continue };
+            let Some((mut folder, name)) = self.place(entry, &listed.path) else { continue };
+            let mut theirs = listed.path.rsplit('/');
+            changes.add(theirs.next().unwrap_or_default(), name);
+            for theirs in theirs {
+                let local = self.folders.get(folder as usize);
+                // Those above one that was seen were seen as well.
+                let Some(local) = local.filter(|_| seen.insert(folder)) else { break };
+                changes.add(theirs, &local.name);
+                folder = local.parent;
+            }
+        }
+        changes
+    }
+}
+
+impl NameChanges {
+    /// Counts something that a peer calls `theirs` and that is called `here` on this computer.
+    fn add(&mut self, theirs: &str, here: &str) {
+        self.hidden += u32::from(here.starts_with('.'));
+        if here != theirs {
+            self.renamed += 1;
+            if self.first.len() < TOLD {
+                self.first.push((theirs.to_owned(), here.to_owned()));
+            }
+        }
     }
 }
 

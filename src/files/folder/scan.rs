@@ -20,6 +20,7 @@ use super::manifest::{
     ENTRIES_MAX, FOLDER_MAX_BYTES, ListedFile, ManifestEntry, PathFault, check_path,
 };
 use super::served::FolderTrees;
+use super::staging::{FOLDER, ROOM_ENDING, UNITS};
 use crate::files::hash::{BUFFER_BYTES, HashError, hash_chunk, hash_file};
 use crate::files::merkle::{CHUNK_MIN_BYTES, FileTree};
 use crate::files::source::Stamp;
@@ -169,8 +170,10 @@ fn scan_at_most(
 
 /// A walk through a folder.
 struct Walk<'a> {
-    /// Entries and folders, at most.
+    /// Entries and folders, at most, and so many names in a folder.
     most: u32,
+    /// How many more names may be read, also of what is left out.
+    names_left: usize,
     should_stop: &'a dyn Fn() -> bool,
     found: Vec<ScannedEntry>,
     folders: u32,
@@ -197,6 +200,7 @@ impl<'a> Walk<'a> {
     fn new(most: u32, should_stop: &'a dyn Fn() -> bool) -> Self {
         Self {
             most,
+            names_left: most as usize * 2,
             should_stop,
             found: Vec::new(),
             folders: 0,
@@ -223,7 +227,13 @@ impl<'a> Walk<'a> {
 
     /// Reads a folder whose path is `above`, which ends with `/` unless it is the whole.
     fn read(&mut self, folder: &FolderHandle, above: &str) -> Result<(), WalkFault> {
-        let names = folder.names(self.most as usize + 1).map_err(WalkFault::Io)?;
+        let most = self.names_left.min(self.most as usize);
+        let names = folder.names(most + 1).map_err(WalkFault::Io)?;
+        // Whoever reads only some of them would leave out the others without a word.
+        if names.len() > most {
+            return Err(ScanError::TooManyFiles.into());
+        }
+        self.names_left -= names.len();
         let mut empty = true;
         for (name, kind) in names {
             if (self.should_stop)() {
@@ -328,8 +338,7 @@ fn note(names: &mut FirstNames, path: PathBuf) {
 /// Whether something with this name belongs to an unfinished download.
 fn is_unfinished(name: &std::ffi::OsStr) -> bool {
     let rest = name.to_str().and_then(|name| name.strip_prefix(".klatch-"));
-    let endings =
-        [".part", ".claims", ".claims-new", super::staging::FOLDER, super::staging::UNITS];
+    let endings = [".part", ".claims", ".claims-new", FOLDER, UNITS, ROOM_ENDING];
     rest.is_some_and(|rest| endings.iter().any(|ending| rest.ends_with(ending)))
 }
 
@@ -346,6 +355,15 @@ struct HashedFile {
 }
 
 impl KnownRoots {
+    /// Bytes that it takes in memory, nearly.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let lists = self.0.values().filter_map(|(_, hashed)| hashed.tree.as_ref());
+        let listed: usize = lists.map(|tree| tree.chunks().len()).sum();
+        self.0.capacity() * size_of::<(FileId, (Stamp, HashedFile))>()
+            + listed * size_of::<Digest32>()
+    }
+
     fn of(&self, stamp: &Stamp) -> Option<HashedFile> {
         let (known, hashed) = self.0.get(&stamp.id)?;
         (known == stamp).then(|| hashed.clone())

@@ -20,7 +20,7 @@ use super::units::{UnitContent, Units};
 use crate::files::hash::{BUFFER_BYTES, HashError, hash_chunk, hash_file};
 use crate::files::held::HeldUnits;
 use crate::files::merkle::FileTree;
-use crate::files::served::ServeError;
+use crate::files::served::{ServeError, Served};
 use crate::files::source::Stamp;
 use crate::router::bitmap::Bitmap;
 use crate::sys::files::{Facts, Positional};
@@ -60,6 +60,10 @@ pub struct ServedFolder {
     elsewhere: Mutex<Vec<Arc<Self>>>,
     /// It is not served from here any more.
     given_up: AtomicBool,
+    /// Its manifest, as it is served.
+    list: OnceLock<Arc<Served>>,
+    /// The entry of a file that is not what it was.
+    changed: OnceLock<u32>,
 }
 
 impl ServedFolder {
@@ -105,6 +109,8 @@ impl ServedFolder {
             untimed: OnceLock::new(),
             elsewhere: Mutex::default(),
             given_up: false.into(),
+            list: OnceLock::new(),
+            changed: OnceLock::new(),
         }
     }
 
@@ -145,6 +151,29 @@ impl ServedFolder {
     #[must_use]
     pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
+    }
+
+    /// Keeps its manifest as it is served, so that it need not be hashed again.
+    pub fn keep_list(&self, list: Arc<Served>) {
+        // It is always the same.
+        let _ = self.list.set(list);
+    }
+
+    /// Its manifest as it is served, if it was kept.
+    #[must_use]
+    pub fn list(&self) -> Option<&Arc<Served>> {
+        self.list.get()
+    }
+
+    /// The path in the manifest of a file that was found to be another than it was.
+    #[must_use]
+    pub fn changed_path(&self) -> Option<String> {
+        Some(self.manifest.entry(*self.changed.get()?)?.path)
+    }
+
+    fn note_changed(&self, entry: u32) {
+        // The first is told.
+        let _ = self.changed.set(entry);
     }
 
     /// Its units.
@@ -235,7 +264,10 @@ impl ServedFolder {
                     match hash_file(&open, listed.size, 1, &|_| (), &never) {
                         Ok(tree) if *tree.root() == listed.root => {}
                         Err(HashError::Read(error)) => return Err(error.into()),
-                        _ => return Ok(false),
+                        _ => {
+                            self.note_changed(file.entry);
+                            return Ok(false);
+                        }
                     }
                 }
                 Ok(true)
@@ -249,7 +281,10 @@ impl ServedFolder {
                     match hash_chunk(read, listed.size, chunk, &mut buffer, |_| Ok(())) {
                         Ok(hash) if tree.chunk(chunk) == Some(&hash) => {}
                         Err(HashError::Read(error)) => return Err(error.into()),
-                        _ => return Ok(false),
+                        _ => {
+                            self.note_changed(entry);
+                            return Ok(false);
+                        }
                     }
                 }
                 Ok(true)
@@ -280,13 +315,17 @@ impl ServedFolder {
         Ok(self.open(&mut FolderChain::new(self.open_top()?), entry)?.0)
     }
 
-    /// Opens the file of an entry, if it is as it was.
+    /// Opens the file of an entry, if it is as it was; else it is noted.
     fn open(&self, chain: &mut FolderChain, entry: u32) -> Result<(File, ListedFile), ServeError> {
-        self.open_here(chain, entry).map_err(|error| match error {
+        let opened = self.open_here(chain, entry).map_err(|error| match error {
             // Whoever asks again is served from elsewhere.
             ServeError::Changed if self.is_given_up() => ServeError::Scarce,
             error => error,
-        })
+        });
+        if matches!(opened, Err(ServeError::Changed)) {
+            self.note_changed(entry);
+        }
+        opened
     }
 
     fn open_here(
@@ -410,13 +449,17 @@ impl UnitReader<'_> {
                 };
                 file.read_exact_at(now, piece.offset + into).map_err(|error| {
                     match error.kind() {
-                        io::ErrorKind::UnexpectedEof => ServeError::Truncated,
+                        io::ErrorKind::UnexpectedEof => {
+                            self.folder.note_changed(entry);
+                            ServeError::Truncated
+                        }
                         _ => ServeError::Read(error),
                     }
                 })?;
                 offset += now.len() as u64;
                 if now.len() == left {
                     if !self.folder.is_unchanged(file, entry, listed) {
+                        self.folder.note_changed(entry);
                         return Err(ServeError::Changed);
                     }
                     self.open = None;

@@ -10,14 +10,14 @@
 //!   was changed by another program, and is hashed again.
 //! - Nothing is merged into an existing folder, and nothing is replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(in crate::files) use self::left::LeftFolder;
+pub(in crate::files) use self::left::{LeftFolder, hints_of};
 pub(super) use self::tree::has_time;
 pub(crate) use self::tree::time_of;
 use self::tree::{LongFile, StagedTree};
@@ -29,6 +29,7 @@ use crate::crypto::hash::digest;
 use crate::files::disk::{Disk, write_all_at};
 use crate::files::hash::{BUFFER_BYTES, HashError, hash_chunk, hash_file};
 use crate::files::hidden::{NUMBERS, lock, open_or_create};
+use crate::files::noted::note_name;
 use crate::files::part::PartError;
 use crate::files::publish::leads_to;
 use crate::files::source::Stamp;
@@ -36,19 +37,24 @@ use crate::router::bitmap::Bitmap;
 use crate::router::ids::Digest32;
 use crate::sys::files::Positional;
 
+mod copying;
 mod finish;
 mod left;
+mod sweep;
+mod syncing;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod writer;
 
 /// What the name of a folder that is received ends with until it is whole.
-pub(super) const FOLDER: &str = ".folder";
+pub(in crate::files) const FOLDER: &str = ".folder";
 /// What the name of the file of hints about its units ends with.
 pub(in crate::files) const UNITS: &str = ".units";
 /// The same of zeros that show whether the disk has room.
 const ROOM: &str = "room";
+/// The same with its dot.
+pub(in crate::files) const ROOM_ENDING: &str = ".room";
 /// Hex digits of the id in both names.
 const STEM_DIGITS: usize = 16;
 
@@ -118,6 +124,8 @@ pub struct Staging {
     needed: Bitmap,
     /// Files of `fetched` that are whole and verified.
     present: Mutex<Bitmap>,
+    /// Files that are being copied from elsewhere: nobody begins to write them meanwhile.
+    copied: Mutex<BTreeSet<u32>>,
     slots: Box<[Mutex<UnitSlot>]>,
     verified: AtomicU32,
     hints: Hints,
@@ -126,6 +134,8 @@ pub struct Staging {
     ended: AtomicBool,
     /// Finished files whose times the disk does not keep, as they were found.
     untimed: Mutex<BTreeMap<u32, Stamp>>,
+    /// This disk cannot take the folder, now or later.
+    unfit: AtomicBool,
 }
 
 /// Which units a new run is to look at, in a file whose lock holds the folder as well.
@@ -161,9 +171,16 @@ impl Staging {
         let (hints, tree) = hold(disk, &dir, &stem(id, &plan.wanted))
             .map_err(PartError::on("create a folder in", &dir))?
             .ok_or_else(|| PartError::Busy { path: dir.clone() })?;
+        // A killed run left it.
+        let _ = disk.remove(&hints.path.with_extension(ROOM));
         let count = plan.units.count();
-        let claimed =
-            read_hints(&**disk, &hints, count).map_err(PartError::on("open", &hints.path))?;
+        let claimed = read_hints(&**disk, &hints, count).map_err(|error| {
+            // Nobody needs what was just made.
+            if tree.is_empty() && tree.remove_all().is_ok() {
+                let _ = disk.remove(&hints.path);
+            }
+            PartError::on("open", &hints.path)(error)
+        })?;
         *lock_of(&hints.bytes) = claimed.to_bytes();
         let fetched = plan.fetched();
         let staging = Self {
@@ -172,6 +189,7 @@ impl Staging {
             tree,
             needed: plan.needed(&fetched),
             present: Mutex::new(Bitmap::none(plan.manifest.len())),
+            copied: Mutex::default(),
             fetched,
             plan,
             slots: (0..count).map(|_| Mutex::default()).collect(),
@@ -180,8 +198,19 @@ impl Staging {
             distrusted: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             untimed: Mutex::default(),
+            unfit: AtomicBool::new(false),
         };
+        // What stays in the way is told at the end.
+        let _ = staging.sweep();
         Ok((staging, claimed))
+    }
+
+    /// Saves the name that people know the folder by, after the hints: a leftover is later known by
+    /// it.
+    pub fn note_name(&self, name: &str) {
+        let at = lock_of(&self.hints.bytes).len() as u64;
+        // Without it, a leftover is known by its id.
+        let _ = note_name(&*self.disk, &self.hints.file, at, name);
     }
 
     /// Where the folder lies until it is whole.
@@ -194,6 +223,12 @@ impl Staging {
     #[must_use]
     pub fn take_untimed(&self) -> BTreeMap<u32, Stamp> {
         std::mem::take(&mut lock_of(&self.untimed))
+    }
+
+    /// The entries that are wanted.
+    #[must_use]
+    pub fn wanted(&self) -> &Bitmap {
+        &self.plan.wanted
     }
 
     /// The units in which something wanted lies.
@@ -234,21 +269,20 @@ impl Staging {
     }
 
     /// Begins to write a unit from its first byte, and ends the work of an earlier writer: of a
-    /// bundle those files that [`Staging::wanted_of`] gives, joined. `None` when it is verified
-    /// already, not needed, or beyond the end.
+    /// bundle the files that [`UnitWriter::files`] gives, joined. `None` when it is verified
+    /// already, not needed, beyond the end, or when a file in it is just being copied.
     ///
     /// # Errors
     /// When the file that the chunks belong to cannot be opened.
     pub fn writer(&self, unit: u32) -> Result<Option<UnitWriter<'_>>, PartError> {
         let Some(content) = self.plan.units.content(unit) else { return Ok(None) };
         let Some(mut slot) = self.slot(unit) else { return Ok(None) };
-        if slot.verified || !self.needed.has(unit) {
+        if slot.verified || !self.needed.has(unit) || self.is_copied(&content) {
             return Ok(None);
         }
         slot.writer = slot.writer.wrapping_add(1);
-        let number = slot.writer;
-        drop(slot);
-        UnitWriter::new(self, unit, number, content).map(Some)
+        // The slot stays held: what is to come of the unit is settled for this writer alone.
+        UnitWriter::new(self, unit, slot.writer, content).map(Some)
     }
 
     /// Hashes a unit from the disk; it counts from then on if all is right, else it is no longer
@@ -258,7 +292,7 @@ impl Staging {
     pub fn verify_claimed(&self, unit: u32, chunks: &[Digest32]) -> bool {
         let Some(content) = self.plan.units.content(unit) else { return false };
         let Some(mut slot) = self.slot(unit) else { return false };
-        if slot.verified || !self.needed.has(unit) {
+        if slot.verified || !self.needed.has(unit) || self.is_copied(&content) {
             return slot.verified;
         }
         let good = match content {
@@ -314,56 +348,6 @@ impl Staging {
             }
         }
         Ok(true)
-    }
-
-    /// Takes over a file that lies somewhere else on this computer, if it is what the entry lists:
-    /// it is copied, by sharing its bytes where the disk can do that, and verified. Its units are
-    /// not needed any more then. A long file of which something came already is not taken over, and
-    /// none of its units may be begun meanwhile.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn copy_in(&self, entry: u32, from: &File) -> Result<bool, PartError> {
-        let Some((listed, facts)) = self.plan.file(entry) else { return Ok(false) };
-        let is_here = lock_of(&self.present).has(entry);
-        if !self.fetched.has(entry) || is_here || !self.supersede_chunks(entry) {
-            return Ok(false);
-        }
-        let copied = self.tree.copy(&*self.disk, &self.plan, entry, &listed, from);
-        let good = copied
-            .map_err(|error| self.failed("write", error))?
-            .is_some_and(|root| root == facts.root);
-        if !good {
-            self.tree.remove(&self.plan, entry, &listed);
-            return Ok(false);
-        }
-        lock_of(&self.present).insert(entry);
-        if let Some(EntrySource::Units(units)) = self.plan.units.source(entry) {
-            for unit in units.filter(|unit| self.wanted_of(*unit).is_empty()) {
-                if let Some(mut slot) = self.slot(unit).filter(|slot| !slot.verified) {
-                    slot.writer = slot.writer.wrapping_add(1);
-                    self.settle(unit, &mut slot, true);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Ends the work of all who write chunks of this file, unless some is verified; says whether
-    /// none is.
-    fn supersede_chunks(&self, entry: u32) -> bool {
-        let Some(EntrySource::Units(units)) = self.plan.units.source(entry) else { return true };
-        for unit in units {
-            if let Some(UnitContent::Bundle(_)) = self.plan.units.content(unit) {
-                return true;
-            }
-            let Some(mut slot) = self.slot(unit).filter(|slot| !slot.verified) else {
-                return false;
-            };
-            slot.writer = slot.writer.wrapping_add(1);
-        }
-        self.tree.forget(entry);
-        true
     }
 
     /// Writes as many zeros as these units are long beside the folder, and removes them, to see
@@ -457,7 +441,14 @@ impl Staging {
             | io::ErrorKind::InvalidData
             | io::ErrorKind::InvalidInput
             | io::ErrorKind::InvalidFilename => PartError::Meddled { path },
-            _ => PartError::on(action, &path)(error),
+            _ => {
+                let error = PartError::on(action, &path)(error);
+                let lasts = matches!(error, PartError::Unfit { .. });
+                if lasts || matches!(error, PartError::DiskTooSimple { .. }) {
+                    self.unfit.store(true, Ordering::Release);
+                }
+                error
+            }
         }
     }
 
@@ -472,10 +463,12 @@ impl Staging {
 }
 
 impl Drop for Staging {
-    /// A download that received nothing leaves nothing behind.
+    /// A download that received nothing leaves nothing behind, nor does one that this disk can
+    /// never take.
     fn drop(&mut self) {
         let nothing = lock_of(&self.hints.bytes).iter().all(|&byte| byte == 0);
-        if !self.ended.load(Ordering::Acquire) && nothing {
+        let useless = nothing || self.unfit.load(Ordering::Acquire);
+        if !self.ended.load(Ordering::Acquire) && useless {
             let _ = self.tree.remove_all();
             self.release();
         }
@@ -487,12 +480,18 @@ fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The digits in the hidden names: another choice of files is another folder.
+/// The digits in the hidden names: those of the folder, and, where only some of it is wanted,
+/// others for this choice.
 fn stem(id: &[u8; 32], wanted: &Bitmap) -> String {
-    let id = if wanted.is_all() { *id } else { digest(&[id, &wanted.to_bytes()]) };
-    let mut stem = Digest32(id).to_string();
-    stem.truncate(STEM_DIGITS);
-    stem
+    let digits = |id| {
+        let mut digits = Digest32(id).to_string();
+        digits.truncate(STEM_DIGITS);
+        digits
+    };
+    match wanted.is_all() {
+        true => digits(*id),
+        false => format!("{}-{}", digits(*id), digits(digest(&[id, &wanted.to_bytes()]))),
+    }
 }
 
 /// Holds `.klatch-<stem>.folder` with its hints, or, where another program has them, those of

@@ -32,6 +32,14 @@ pub(super) struct PartOpening {
     pub(super) folder: Option<PathBuf>,
 }
 
+/// A download that has its name.
+#[derive(Debug)]
+pub(super) struct SavedDownload {
+    pub(super) path: PathBuf,
+    /// Of a folder: what people are told of the names in it.
+    pub(super) names: Option<String>,
+}
+
 impl Transfers {
     pub(super) fn open_part(&self, opening: PartOpening) -> Option<Event> {
         let PartOpening { file, turn, .. } = opening;
@@ -87,13 +95,13 @@ impl Transfers {
         entry: u32,
     ) -> Option<Event> {
         let request = Request { file, wanted: ChunkWanted::ListOf(entry) };
-        let state = self.shared.lock();
-        let known = state.folder(file, turn).filter(|of| of.served.tree(entry).is_some());
-        if let Some(content) = known {
+        let folder = self.shared.lock().folder(file, turn);
+        if let Some(content) = folder.filter(|of| of.served.tree(entry).is_some()) {
             // It came for an earlier opening.
             let result = Ok(content.served.held().to_bitmap());
             return Some(Event::FolderListFetched { file, turn, conn, entry, result });
         }
+        let state = self.shared.lock();
         let content = state.task(file, turn).ok_or_else(not_open);
         let asked =
             content.and_then(|content| state.ask(conn, request, FetchTask { content, turn }));
@@ -109,8 +117,7 @@ impl Transfers {
             Want::Chunk(chunk) => (Some(chunk), ChunkWanted::Chunk(chunk)),
             Want::Pick(of) => (None, ChunkWanted::Pick(of)),
         };
-        let state = self.shared.lock();
-        let content = state.task(file, turn);
+        let content = self.shared.lock().task(file, turn);
         let held = content.as_ref().and_then(|content| content.held());
         let is_held = held.map(|held| chunk.is_some_and(|chunk| held.has(chunk)));
         let result = match (content, is_held) {
@@ -122,7 +129,7 @@ impl Transfers {
                     _ => wanted,
                 };
                 let request = Request { file, wanted };
-                match state.ask(conn, request, FetchTask { content, turn }) {
+                match self.shared.lock().ask(conn, request, FetchTask { content, turn }) {
                     Ok(()) => return None,
                     Err(error) => Err(error),
                 }
@@ -139,7 +146,13 @@ impl Transfers {
         name: String,
         save: SaveAs,
     ) -> Option<Event> {
-        let answer = move |result| Event::PartFinished { file, turn, result };
+        let answer = move |finished: Result<SavedDownload, DiskError>| {
+            let (result, names) = match finished {
+                Ok(SavedDownload { path, names }) => (Ok(path), names),
+                Err(error) => (Err(error), None),
+            };
+            Event::PartFinished { file, turn, result, names }
+        };
         let shared = Arc::clone(&self.shared);
         let submitted = self.disk.submit(move || {
             let failed = answer(Err(failures::lasting(failures::inside())));
@@ -251,7 +264,7 @@ impl TransferShared {
         turn: u64,
         name: &str,
         save: &SaveAs,
-    ) -> Result<PathBuf, DiskError> {
+    ) -> Result<SavedDownload, DiskError> {
         if let Some(finished) = self.finish_folder((file, turn), name, save) {
             return finished;
         }
@@ -275,7 +288,7 @@ impl TransferShared {
             }
         }
         self.lock().take_download(file, turn);
-        Ok(path)
+        Ok(SavedDownload { path, names: None })
     }
 }
 

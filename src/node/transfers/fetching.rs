@@ -125,14 +125,24 @@ impl Fetching<'_> {
             TaskContent::Manifest(content) => self.fetch_manifest(request, content, &mut fetched),
             TaskContent::Folder(content) => self.fetch_unit(request, content, &mut fetched),
         };
+        let chunk = fetched.chunk;
         self.tell(Event::ChunkFetched(fetched));
-        let TaskContent::File(content) = &task.content else { return };
-        if content.part.wants_sync() {
-            let (skipped, content) = (content, Arc::clone(content));
-            // A disk may take seconds for it. Without a thread a later chunk asks again.
-            if self.transfers.slow.submit(move || content.part.sync_early()).is_err() {
-                skipped.part.skip_sync();
+        // A disk may take seconds for it. Without a thread a later chunk asks again.
+        let slow = &self.transfers.slow;
+        match (&task.content, chunk) {
+            (TaskContent::File(content), _) if content.part.wants_sync() => {
+                let synced = Arc::clone(content);
+                if slow.submit(move || synced.part.sync_early()).is_err() {
+                    content.part.skip_sync();
+                }
             }
+            (TaskContent::Folder(content), Some(unit)) if content.staging.wants_sync(unit) => {
+                let synced = Arc::clone(content);
+                if slow.submit(move || synced.staging.sync_early(unit)).is_err() {
+                    content.staging.skip_sync(unit);
+                }
+            }
+            _ => {}
         }
     }
 

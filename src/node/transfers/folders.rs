@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use super::hashing::serve_manifest;
+use super::downloads::SavedDownload;
 use super::owed::ReplyGuard;
 use super::{TransferShared, Transfers, failures};
 use crate::files::folder::manifest::{Manifest, ManifestError};
 use crate::files::folder::memory::ManifestBytes;
-use crate::files::folder::paths::LocalPaths;
+use crate::files::folder::paths::{LocalPaths, NameChanges};
 use crate::files::folder::select::select;
 use crate::files::folder::served::ServedFolder;
 use crate::files::folder::staging::{FolderPlan, Staging};
@@ -66,6 +66,7 @@ pub(super) struct FolderContent {
     manifest: FileId,
     pub(super) staging: Staging,
     pub(super) served: Arc<ServedFolder>,
+    paths: Arc<LocalPaths>,
     /// What an earlier run said that it had.
     claimed: Bitmap,
     /// What of it is wanted; `None`: all. Only all of it is served.
@@ -143,6 +144,11 @@ impl BuiltFolders {
         self.changed.notify_all();
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<FileId, Weak<FolderContent>>> {
         self.by_folder.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -197,9 +203,12 @@ impl FolderContent {
             return ChunkWanted::Chunk(unit);
         }
         let mut of = Bitmap::none(u32::try_from(files.len()).unwrap_or(u32::MAX));
-        let wanted: Vec<u32> = wanted.iter().map(|file| file.entry).collect();
-        for (index, _) in (0..).zip(&files).filter(|(_, file)| wanted.contains(&file.entry)) {
-            of.insert(index);
+        // Both are in the same order.
+        let mut wanted = wanted.iter().map(|file| file.entry).peekable();
+        for (index, file) in (0..).zip(&files) {
+            if wanted.next_if_eq(&file.entry).is_some() {
+                of.insert(index);
+            }
         }
         ChunkWanted::Files { unit, of }
     }
@@ -260,6 +269,12 @@ impl super::TransfersState {
         Some(Arc::clone(&open.content))
     }
 
+    /// Ends the download of a manifest, unless there is another by now.
+    fn take_manifest(&mut self, file: FileId, turn: u64) -> Option<OpenManifest> {
+        let current = self.manifests.get(&file).is_some_and(|open| open.turn == turn);
+        if current { self.manifests.remove(&file) } else { None }
+    }
+
     pub(super) fn folder(&self, file: FileId, turn: u64) -> Option<Arc<FolderContent>> {
         self.folders.get(&file).filter(|open| open.turn == turn)?.content.clone()
     }
@@ -279,10 +294,11 @@ impl Transfers {
         self.shared.lock().manifests.insert(file, open);
         let answer = move |state| Event::PartOpened { file, turn, result: Ok(state) };
         let shared = &self.shared;
-        let known = shared.host.sources.get(&file);
-        if copy && known.as_ref().is_some_and(|known| known.manifest().is_some()) {
+        let here = shared.host.sources.manifest(&file);
+        if copy && here.is_some_and(|here| here.held().is_all()) {
             return Some(answer(PartState::Complete));
         }
+        let known = shared.host.sources.get(&file);
         let hashes = match chunk_count(size) {
             0 => Some(Vec::new()),
             1 => Some(vec![root]),
@@ -291,7 +307,7 @@ impl Transfers {
         let tree = hashes.and_then(|hashes| FileTree::verified(&file, size, hashes));
         let Some(tree) = tree else { return Some(answer(PartState::NeedsList)) };
         let served = content.adopt(tree, &shared.open_files);
-        shared.host.sources.insert_if_absent(file, Arc::clone(served));
+        shared.host.sources.insert_manifest_if_absent(file, Arc::clone(served));
         Some(answer(PartState::Verified(served.held())))
     }
 
@@ -326,14 +342,15 @@ impl Transfers {
     /// Ends the download of a manifest or a folder, if this is one; what is verified of a folder
     /// stays.
     pub(super) fn drop_folder(&self, file: FileId, turn: u64) {
-        let dropped = {
+        let (manifest, dropped) = {
             let mut state = self.shared.lock();
-            if state.manifests.get(&file).is_some_and(|open| open.turn == turn) {
-                state.manifests.remove(&file);
-            }
             let current = state.folders.get(&file).is_some_and(|open| open.turn == turn);
-            if current { state.folders.remove(&file) } else { None }
+            let dropped = if current { state.folders.remove(&file) } else { None };
+            (state.take_manifest(file, turn), dropped)
         };
+        if let Some(served) = manifest.as_ref().and_then(|open| open.content.served()) {
+            self.shared.host.sources.remove_this_manifest(&file, served);
+        }
         dropped.into_iter().for_each(|dropped| self.put_folder_away(dropped));
     }
 
@@ -348,20 +365,19 @@ impl Transfers {
 
 impl TransferShared {
     fn read_manifest(&self, file: FileId, turn: u64) -> Result<ReadManifest, Failure> {
-        let content = self.lock().manifest(file, turn);
-        let read = content.map(|content| content.bytes.read());
-        let known = || self.host.sources.get(&file).and_then(|known| known.manifest());
-        let manifest = match read {
+        // Nobody waits for the answer to an earlier opening.
+        let content = self.lock().manifest(file, turn).ok_or_else(failures::inside)?;
+        let known = || self.host.sources.manifest(&file).and_then(|known| known.manifest());
+        let manifest = match content.bytes.read() {
             // It was here already, and nothing came.
-            Some(Err(_)) | None => known().ok_or(ManifestError::Magic),
-            Some(read) => read,
+            Err(_) => known().ok_or(ManifestError::Magic),
+            read => read,
         };
         let units = manifest.and_then(|of| Units::of(&of).map(|units| (of, units)));
         let (manifest, units) = units.map_err(|error| bad_manifest(&error))?;
-        let open = self.lock().manifests.remove(&file);
-        if let Some(served) = open.as_ref().and_then(|open| open.content.served()) {
-            // Also where it lay on this disk as somebody's file: it is looked for in memory.
-            self.host.sources.insert(file, Arc::clone(served));
+        let open = self.lock().take_manifest(file, turn).ok_or_else(failures::inside)?;
+        if let Some(served) = open.content.served() {
+            self.host.sources.insert_manifest(file, Arc::clone(served));
         }
         let (files, bytes) = (manifest.files(), manifest.total_bytes());
         let summary = FolderSummary { files, bytes, units: units.count() };
@@ -399,8 +415,9 @@ impl TransferShared {
 
     fn begin_folder(&self, opening: &FolderOpening) -> Result<FolderContent, DiskError> {
         let FolderOpening { file, manifest: manifest_id, .. } = *opening;
-        let manifest = self.host.sources.get(&manifest_id).and_then(|of| of.manifest());
-        let manifest = manifest.ok_or_else(|| failures::lasting(failures::inside()))?;
+        let missing = || failures::lasting(failures::inside());
+        let list = self.host.sources.manifest(&manifest_id).ok_or_else(missing)?;
+        let manifest = list.manifest().ok_or_else(missing)?;
         let bad = |error| failures::lasting(bad_manifest(&error));
         let units = Arc::new(Units::of(&manifest).map_err(bad)?);
         let paths = Arc::new(LocalPaths::of(&manifest, false).map_err(bad)?);
@@ -423,8 +440,11 @@ impl TransferShared {
         let folder = opening.folder.as_ref().unwrap_or(&self.folder);
         let opened = Staging::open(&self.disk, folder, &file.0, plan, FILE_MAX_BYTES);
         let (staging, claimed) = opened.map_err(|error| failures::of_part(&error))?;
+        staging.note_name(&opening.name);
         let top = staging.path().to_owned();
-        let served = Arc::new(ServedFolder::received((manifest, units), paths, top));
+        let served = ServedFolder::received((manifest, units), Arc::clone(&paths), top);
+        served.keep_list(list);
+        let served = Arc::new(served);
         let turn = AtomicU64::new(NO_TURN);
         let part = opening.part.clone();
         let gone = BuiltGuard { built: Arc::clone(&self.built), folder: file };
@@ -433,6 +453,7 @@ impl TransferShared {
             manifest: manifest_id,
             staging,
             served,
+            paths,
             claimed,
             part,
             turn,
@@ -446,7 +467,7 @@ impl TransferShared {
         (file, turn): (FileId, u64),
         name: &str,
         save: &SaveAs,
-    ) -> Option<Result<PathBuf, DiskError>> {
+    ) -> Option<Result<SavedDownload, DiskError>> {
         let content = self.lock().folder(file, turn)?;
         let chosen = match save {
             SaveAs::Dated => None,
@@ -461,6 +482,7 @@ impl TransferShared {
         };
         content.served.finish(path.clone(), content.staging.take_untimed());
         self.built.retire(file);
+        let names = content.paths.changes_of(content.served.manifest(), content.staging.wanted());
         let mut state = self.lock();
         // Cancelled at the last moment, it is there all the same, but not served.
         if state.folders.get(&file).is_some_and(|open| open.turn == turn) {
@@ -470,18 +492,33 @@ impl TransferShared {
                 self.serve_finished(&content);
             }
         }
-        Some(Ok(path))
+        Some(Ok(SavedDownload { path, names: names_told(&names) }))
     }
 
     /// Serves a whole folder from here on, with its manifest.
     fn serve_finished(&self, content: &FolderContent) {
         let sources = &self.host.sources;
         sources.insert_folder_if_absent(content.folder, Arc::clone(&content.served));
-        if sources.get(&content.manifest).is_none() {
-            let list = serve_manifest(content.served.manifest(), &self.open_files);
-            list.into_iter().for_each(|list| sources.insert_if_absent(content.manifest, list));
+        if let Some(list) = content.served.list() {
+            sources.insert_manifest_if_absent(content.manifest, Arc::clone(list));
         }
     }
+}
+
+/// What people are told of names that begin with a dot, or that are others here.
+fn names_told(changes: &NameChanges) -> Option<String> {
+    let NameChanges { hidden, renamed, first } = changes;
+    let mut parts = Vec::new();
+    if *hidden > 0 {
+        parts.push(format!("{hidden} hidden"));
+    }
+    if *renamed > 0 {
+        let names: Vec<String> =
+            first.iter().map(|(theirs, _)| Untrusted::new(&**theirs).to_string()).collect();
+        let more = if *renamed as usize > names.len() { ", …" } else { "" };
+        parts.push(format!("{renamed} renamed: {}{more}", names.join(", ")));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// What the router needs to know of the units.

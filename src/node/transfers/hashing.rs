@@ -1,6 +1,5 @@
 //! Hashing files of the user's own, so that they can be offered.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,8 +27,8 @@ use crate::router::signed::FolderSummary;
 
 /// Progress is reported at most this often.
 const PROGRESS: Duration = Duration::from_millis(100);
-/// Folders whose roots are remembered.
-const CACHED_FOLDERS: usize = 16;
+/// Bytes of memory that remembered roots may take.
+const CACHED_BYTES: usize = 64 << 20;
 
 /// A file that is being hashed, or that was and waits to be served.
 #[derive(Debug, Default)]
@@ -48,22 +47,35 @@ pub(super) enum HashedSource {
     Folder(Arc<ServedFolder>, Arc<Served>),
 }
 
-/// Roots of files in folders that were offered, by the paths of the folders.
+/// Roots of files in folders that were offered, by the paths of the folders; the last are the
+/// newest.
 #[derive(Debug, Default)]
-pub(super) struct RootCache(Mutex<BTreeMap<PathBuf, KnownRoots>>);
+pub(super) struct RootCache(Mutex<Vec<(PathBuf, Arc<KnownRoots>)>>);
 
 impl RootCache {
-    fn get(&self, path: &Path) -> KnownRoots {
+    fn get(&self, path: &Path) -> Arc<KnownRoots> {
         let folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        folders.get(path).cloned().unwrap_or_default()
+        let found = folders.iter().find(|(of, _)| of == path);
+        found.map(|(_, known)| Arc::clone(known)).unwrap_or_default()
     }
 
     fn put(&self, path: &Path, known: KnownRoots) {
+        self.put_within(path, known, CACHED_BYTES);
+    }
+
+    /// The same within so many bytes: the oldest make room.
+    fn put_within(&self, path: &Path, known: KnownRoots, most_bytes: usize) {
         let mut folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if folders.len() >= CACHED_FOLDERS && !folders.contains_key(path) {
-            folders.pop_first();
-        }
-        folders.insert(path.to_owned(), known);
+        folders.retain(|(of, _)| of != path);
+        folders.push((path.to_owned(), Arc::new(known)));
+        let mut bytes: usize = folders.iter().map(|(_, known)| known.memory_bytes()).sum();
+        let over = folders.iter().take_while(|(_, known)| {
+            let is_over = bytes > most_bytes;
+            bytes = bytes.saturating_sub(known.memory_bytes());
+            is_over
+        });
+        let over = over.count();
+        folders.drain(..over);
     }
 }
 
@@ -143,6 +155,7 @@ impl HashJob {
         let list = list.ok_or_else(failures::inside)?;
         let stamps = scanned.entries.iter().map(|entry| Some(entry.file?.stamp)).collect();
         let served = ServedFolder::own((manifest, units), path.clone(), stamps, hashed.trees);
+        served.keep_list(Arc::clone(&list));
         let (id, size, root) = (list.tree().id(), list.tree().len(), *list.tree().root());
         let source = HashedSource::Folder(Arc::new(served), list);
         self.served.get_or_init(|| source);
@@ -197,5 +210,38 @@ fn progress_to(inbox: &Sender<Event>, job: u64) -> impl Fn(u64) + Sync + '_ {
             *told = Instant::now();
             let _ = inbox.send(Event::HashProgressed { job, bytes_done });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn roots_are_remembered_within_so_many_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            fs::write(dir.path().join(name), name).unwrap();
+            let file = File::options().write(true).open(dir.path().join(name)).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        }
+        let scanned = scan(dir.path(), &|| false).unwrap();
+        let none = KnownRoots::default();
+        let hashed = scan::hash(dir.path(), &scanned, &none, 1, &|_| (), &|| false);
+        let known = hashed.unwrap().known;
+        let each = known.memory_bytes();
+        assert!(each > 3 * 32);
+        let cache = RootCache::default();
+        let put = |path: &str| cache.put_within(Path::new(path), known.clone(), 2 * each);
+        let kept = |path: &str| cache.get(Path::new(path)).memory_bytes() > 0;
+        ["z", "a", "z"].into_iter().for_each(put);
+        assert!(kept("z") && kept("a"));
+        put("b");
+        assert!(kept("b") && kept("z") && !kept("a"), "the oldest makes room");
+        cache.put_within(Path::new("c"), known.clone(), each - 1);
+        assert!(["a", "b", "c", "z"].into_iter().all(|path| !kept(path)));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::hashing::{HashJob, HashedSource, serve_manifest};
+use super::hashing::{HashJob, HashedSource};
 use super::owed::ReplyGuard;
 use super::{Transfers, failures};
 use crate::files::folder::served::ServedFolder;
@@ -44,7 +44,7 @@ impl Transfers {
         let served = match job.served() {
             Some(HashedSource::File(served)) => served,
             Some(HashedSource::Folder(folder, manifest)) => {
-                sources.insert(manifest.tree().id(), Arc::clone(manifest));
+                sources.insert_manifest(manifest.tree().id(), Arc::clone(manifest));
                 if let Some(known) = sources.folder(&file) {
                     folder.lies_too(&known);
                 }
@@ -108,8 +108,9 @@ impl Transfers {
             Parking::Resume => {
                 let folder = self.shared.lock().parked_folders.remove(&file);
                 let Some(folder) = folder else { return false };
-                let list = serve_manifest(folder.manifest(), &self.shared.open_files);
-                list.into_iter().for_each(|list| sources.insert(list.tree().id(), list));
+                if let Some(list) = folder.list() {
+                    sources.insert_manifest(list.tree().id(), Arc::clone(list));
+                }
                 sources.insert_folder(file, folder);
                 true
             }
@@ -177,9 +178,11 @@ impl Transfers {
             let intact = served.is_none_or(|served| {
                 !served.holds(chunk) || served.unchanged() && right(served.recheck(chunk))
             }) && folder
+                .as_ref()
                 .is_none_or(|folder| !folder.held().has(chunk) || right(folder.recheck(chunk)));
+            let path = folder.and_then(|folder| folder.changed_path());
             // Without a router nobody wants to know.
-            let _ = shared.host.inbox.send(Event::SourceChecked { file, intact });
+            let _ = shared.host.inbox.send(Event::SourceChecked { file, intact, path });
         });
         if submitted.is_err() {
             tracing::warn!(file = %file.short(), chunk, "no time to look at a disputed chunk");

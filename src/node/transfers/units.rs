@@ -24,7 +24,7 @@ impl Fetching<'_> {
         let result = self.tree(request, content.size, &content.file).map(|tree| {
             let shared = &self.transfers.shared;
             let served = content.adopt(tree, &shared.open_files);
-            shared.host.sources.insert_if_absent(file, Arc::clone(served));
+            shared.host.sources.insert_manifest_if_absent(file, Arc::clone(served));
             served.held()
         });
         self.tell(Event::ListFetched { file, turn, conn, result });
@@ -96,11 +96,18 @@ impl Fetching<'_> {
         let hashes = content.hashes(unit).ok_or(FetchError::NotHeld)?;
         let mut wanted = spans(unit);
         let writer = content.staging.writer(unit);
-        // Looked at after the writer did: what came meanwhile is not written again.
-        let lacking: Vec<u32> =
-            content.staging.wanted_of(unit).iter().map(|file| file.entry).collect();
-        wanted.retain(|span| span.entry.is_none_or(|entry| lacking.contains(&entry)));
         let mut writing = writer.and_then(|writer| writer.ok_or(PartError::Superseded));
+        if let Ok(writer) = &writing {
+            // What came since it was asked for is not written again.
+            let files = writer.files();
+            let is_written =
+                |entry: u32| files.binary_search_by_key(&entry, |file| file.entry).is_ok();
+            wanted.retain(|span| span.entry.is_none_or(is_written));
+            if wanted.len() < files.len() {
+                // The host must not be blamed for what it was not asked for.
+                writing = Err(PartError::Superseded);
+            }
+        }
         let mut at = 0;
         self.take(unit, fetched, |piece| {
             for part in wanted.iter().filter_map(|span| span.part_of(at, piece)) {

@@ -185,9 +185,14 @@ pub enum Effect {
         /// The job.
         job: u64,
     },
-    /// Stop serving a file.
+    /// Stop serving a file or folder.
     Unserve {
         /// The file.
+        file: FileId,
+    },
+    /// Stop serving the manifest of a folder; a file of the same content stays.
+    UnserveManifest {
+        /// The manifest.
         file: FileId,
     },
     /// Park a served file, or change one that is parked.

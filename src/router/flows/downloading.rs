@@ -97,7 +97,7 @@ impl Router {
         {
             // It was deleted or changed meanwhile.
             if self.files.is_offered_by(self.cx.my_id, file) {
-                self.source_checked(file, false);
+                self.source_checked(file, false, None);
             } else {
                 self.swarm.unshare(&mut self.cx, file);
             }

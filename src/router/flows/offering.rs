@@ -105,22 +105,28 @@ impl Router {
         Ok(())
     }
 
-    /// A serving thread or a recheck reports whether a file on disk is still the same.
-    pub(crate) fn source_checked(&mut self, file: FileId, intact: bool) {
+    /// A serving thread or a recheck reports whether a file on disk, or all files in a folder, are
+    /// still the same; if not, which file in a folder is not.
+    pub(crate) fn source_checked(&mut self, file: FileId, intact: bool, path: Option<&str>) {
         if intact || !self.swarm.is_shared(&file) {
             return;
         }
         let name = self.files.any(&file).map(Offered::name);
-        self.withdraw_changed(file, name.unwrap_or_else(|| Untrusted::new(file.short())));
+        let name = name.unwrap_or_else(|| Untrusted::new(file.short()));
+        self.withdraw_changed(file, name, path.map(Untrusted::new));
     }
 
-    fn withdraw_changed(&mut self, file: FileId, name: Untrusted) {
+    fn withdraw_changed(&mut self, file: FileId, name: Untrusted, path: Option<Untrusted>) {
         if self.withdraw_file(file).is_ok() {
+            let (what, offered) = match path {
+                Some(path) => (format!("{path} in {name}"), name.to_string()),
+                None => (name.to_string(), "it".to_owned()),
+            };
             self.cx.complain(Failure::new(
                 Code::HostChangedFile,
                 format!(
-                    "{name} changed on disk since it was offered, or cannot be read any more, so \
-                     it is no longer offered: send it again"
+                    "{what} changed on disk since it was offered, or cannot be read any more, so \
+                     {offered} is no longer offered: send it again"
                 ),
             ));
         }
@@ -178,7 +184,7 @@ impl Router {
             self.share_offered(file, manifest);
             self.cx.remark(format!("you serve {name} again"));
         } else {
-            self.withdraw_changed(file, name);
+            self.withdraw_changed(file, name, None);
         }
     }
 }

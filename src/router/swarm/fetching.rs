@@ -265,12 +265,17 @@ impl Swarm {
         cx: &mut Context,
         (file, turn): (FileId, u64),
         result: Result<PathBuf, DiskError>,
+        names: Option<String>,
     ) {
-        if self.live(&file, turn).is_none() {
-            return;
-        }
+        let Some(download) = self.live(&file, turn) else { return };
+        let name = download.name();
         match result {
-            Ok(path) => self.end_download(cx, file, path),
+            Ok(path) => {
+                self.end_download(cx, file, path);
+                if let Some(names) = names {
+                    cx.remark(format!("names in {name}: {names}"));
+                }
+            }
             Err(error) => self.disk_failed(cx, file, error),
         }
     }

@@ -5,7 +5,7 @@ use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Choice, Download, DownloadStage, NamedFile, Portion, Swarm};
+use super::{Choice, Download, DownloadStage, NamedFile, Swarm};
 use crate::router::bitmap::Bitmap;
 use crate::router::context::Context;
 use crate::router::event::{Effect, FetchError, ReadManifest};
@@ -207,7 +207,8 @@ impl Swarm {
     /// The manifest of a folder is here, and served as long as the folder is.
     pub(super) fn share_manifest(&mut self, cx: &mut Context, folder: FileId, manifest: FileId) {
         self.manifests.insert(folder, manifest);
-        self.share(cx, manifest, Portion::Whole);
+        self.shares.share_manifest(manifest);
+        self.tell_hosting(cx, manifest);
     }
 
     /// All of a folder is here and served, with its manifest.
@@ -473,6 +474,46 @@ mod tests {
         assert!(!ada.swarm.is_shared(&ada.manifest));
         ada.swarm.end_download(&mut ada.cx, ada.folder, "photos".into());
         assert!(ada.swarm.holds_all(&ada.folder) && ada.swarm.holds_all(&ada.manifest));
+    }
+
+    #[test]
+    fn a_manifest_that_is_shared_as_a_file_too_ends_as_the_one_and_stays_as_the_other() {
+        let mut ada = Fetcher::new();
+        let (folder, manifest) = (ada.folder, ada.manifest);
+        let unserved = |it: &mut Fetcher| {
+            let effects = it.cx.take_effects().into_iter();
+            let ends = |effect: &Effect| {
+                matches!(effect, Effect::Unserve { .. } | Effect::UnserveManifest { .. })
+            };
+            effects.filter(ends).collect::<Vec<_>>()
+        };
+        ada.swarm.share_all(&mut ada.cx, manifest);
+        ada.swarm.share_folder(&mut ada.cx, folder, manifest);
+        ada.swarm.unshare(&mut ada.cx, folder);
+        assert!(ada.swarm.holds_all(&manifest) && !ada.swarm.is_shared(&folder));
+        let ended = [Effect::UnserveManifest { file: manifest }, Effect::Unserve { file: folder }];
+        assert_eq!(unserved(&mut ada), ended);
+        ada.swarm.share_folder(&mut ada.cx, folder, manifest);
+        ada.swarm.unshare(&mut ada.cx, manifest);
+        assert!(ada.swarm.holds_all(&manifest) && ada.swarm.holds_all(&folder));
+        assert_eq!(unserved(&mut ada), [Effect::Unserve { file: manifest }]);
+        ada.swarm.unshare(&mut ada.cx, folder);
+        assert!(!ada.swarm.is_shared(&manifest));
+    }
+
+    #[test]
+    fn names_that_are_others_here_are_told_when_the_folder_is_saved() {
+        let mut ada = Fetcher::new();
+        ada.reads(SUMMARY);
+        let turn = ada.swarm.downloads[&ada.folder].turn;
+        let names = Some("1 renamed: .git".to_owned());
+        let finished = ((ada.folder, turn), Ok("photos".into()), names);
+        ada.swarm.part_finished(&mut ada.cx, finished.0, finished.1, finished.2);
+        let told = |effect| match effect {
+            Effect::Notify(Notice::Remark { text }) => Some(text),
+            _ => None,
+        };
+        assert_eq!(ada.find(told).as_deref(), Some("names in photos: 1 renamed: .git"));
     }
 
     #[test]

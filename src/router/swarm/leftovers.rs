@@ -42,7 +42,10 @@ impl PartialFiles {
         let is_of = |id: &str| {
             word.digits().is_some_and(|typed| typed.starts_with(id) || id.starts_with(typed))
         };
-        let is_called = |left: &Leftover| left.name.as_deref().is_some_and(|of| word.is_name(of));
+        // The name of a folder ends with a slash, which nobody has to type.
+        let is_name =
+            |of: &str| word.is_name(of) || of.strip_suffix('/').is_some_and(|of| word.is_name(of));
+        let is_called = |left: &Leftover| left.name.as_deref().is_some_and(is_name);
         self.by_id.retain(|id, left| !is_of(id) && !is_called(left));
     }
 }
@@ -78,4 +81,27 @@ pub(super) fn describe(leftovers: &Leftovers) -> Option<String> {
         Untrusted::new(&*folder).line(),
         listed.join(", ")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_left_is_named_with_its_slash_or_without() {
+        let left = |id: &str, name: &str| Leftover {
+            id: id.to_owned(),
+            name: Some(name.to_owned()),
+            bytes: 7,
+        };
+        let files = vec![left("abababababababab", "photos/"), left("cdcdcdcdcdcdcdcd", "photo")];
+        for name in ["photos", "photos/", "abababababababab"] {
+            let folder = std::path::PathBuf::from("downloads");
+            let mut partial = PartialFiles::found(Leftovers { folder, files: files.clone() });
+            assert_eq!(partial.bytes_of(&FileId([0xab; 32])), 7);
+            partial.forget(name);
+            assert_eq!(partial.bytes_of(&FileId([0xab; 32])), 0, "{name}");
+            assert_eq!(partial.bytes_of(&FileId([0xcd; 32])), 7);
+        }
+    }
 }

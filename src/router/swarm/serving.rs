@@ -45,11 +45,21 @@ impl Swarm {
 
     /// A file is no longer served here.
     pub(crate) fn unshare(&mut self, cx: &mut Context, file: FileId) {
-        if let Some(manifest) = self.manifests.remove(&file) {
-            self.unshare(cx, manifest);
+        if let Some(manifest) = self.manifests.remove(&file)
+            && self.shares.remove_manifest(&manifest)
+        {
+            cx.effect(Effect::UnserveManifest { file: manifest });
+            self.stopped_sharing(cx, manifest);
         }
         if self.shares.remove(&file) {
             cx.effect(Effect::Unserve { file });
+            self.stopped_sharing(cx, file);
+        }
+    }
+
+    /// A file is no longer shared as a file, or as a manifest; perhaps it still is as the other.
+    fn stopped_sharing(&mut self, cx: &mut Context, file: FileId) {
+        if !self.is_shared(&file) {
             self.holders.all_mut().for_each(|(_, holder)| holder.forget_done(&file));
             self.tell_hosting(cx, file);
             self.let_go(cx, file);
@@ -61,7 +71,9 @@ impl Swarm {
         for file in self.shares.take_all() {
             cx.effect(Effect::Unserve { file });
         }
-        self.manifests.clear();
+        for file in std::mem::take(&mut self.manifests).into_values() {
+            cx.effect(Effect::UnserveManifest { file });
+        }
         self.uploads.clear();
     }
 
@@ -171,9 +183,7 @@ impl Swarm {
             fetch.map(|holder| holder.member()).collect::<Vec<_>>()
         };
         // A manifest is needed by those who need its folder.
-        let lists: BTreeSet<_> = self.manifests.values().collect();
-        let files = self.shares.files().filter(|file| !lists.contains(file));
-        let needed = files.map(|file| (file, needs(&file)));
+        let needed = self.shares.plain().map(|file| (file, needs(&file)));
         needed.filter(|(_, members)| !members.is_empty()).collect()
     }
 }

@@ -20,6 +20,8 @@ pub(super) enum Portion {
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     files: BTreeMap<FileId, Portion>,
+    /// Manifests of folders, all of them here. Somebody may share the same as a file.
+    manifests: BTreeSet<FileId>,
     /// This program only gives: nobody waits for it to fetch anything.
     only_gives: bool,
     /// Files that were fetched and passed on, and are no longer here.
@@ -27,12 +29,36 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    pub(super) fn files(&self) -> impl Iterator<Item = FileId> {
+    /// Files and folders as somebody shares or fetches them, without manifests.
+    pub(super) fn plain(&self) -> impl Iterator<Item = FileId> {
         self.files.keys().copied()
     }
 
+    pub(super) fn files(&self) -> impl Iterator<Item = FileId> {
+        let manifests = self.manifests.iter().filter(|file| !self.files.contains_key(file));
+        self.plain().chain(manifests.copied())
+    }
+
     pub(super) fn portion(&self, file: &FileId) -> Option<Portion> {
-        self.files.get(file).copied()
+        match self.manifests.contains(file) {
+            true => Some(Portion::Whole),
+            false => self.files.get(file).copied(),
+        }
+    }
+
+    /// All of a manifest is here.
+    pub(super) fn share_manifest(&mut self, file: FileId) {
+        self.passed.remove(&file);
+        // What there was of it before was for its folder.
+        if self.files.get(&file) == Some(&Portion::Part) {
+            self.files.remove(&file);
+        }
+        self.manifests.insert(file);
+    }
+
+    /// Says whether it was shared as a manifest.
+    pub(super) fn remove_manifest(&mut self, file: &FileId) -> bool {
+        self.manifests.remove(file)
     }
 
     pub(super) fn share(&mut self, file: FileId, portion: Portion) {
@@ -58,7 +84,7 @@ impl Shares {
 
     /// Why a file that is not here will not be fetched, if so.
     pub(super) fn done_with(&self, file: &FileId) -> Option<Done> {
-        if self.files.contains_key(file) {
+        if self.portion(file).is_some() {
             None
         } else if self.passed.contains(file) {
             Some(Done::Fetched)
@@ -70,6 +96,7 @@ impl Shares {
     /// The room was left, and nothing of it is served any more; returns what was.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = FileId> + use<> {
         self.passed.clear();
+        self.manifests.clear();
         std::mem::take(&mut self.files).into_keys()
     }
 }

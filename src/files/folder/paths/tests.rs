@@ -196,3 +196,24 @@ proptest! {
         prop_assert_eq!(folders.len() + 1, paths.folders().len());
     }
 }
+
+#[test]
+fn of_some_entries_only_their_names_are_told() {
+    let paths = ["a/.git/config", "a/.git/hooks/x", "a/.hidden", "b/.hidden", "b/plain"];
+    let manifest = manifest(&paths);
+    let local = LocalPaths::of(&manifest, false).unwrap();
+    let changes = |entries: &[u32]| {
+        let mut some = Bitmap::none(manifest.len());
+        for entry in entries {
+            some.insert(*entry);
+        }
+        local.changes_of(&manifest, &some)
+    };
+    let first = vec![(".git".to_owned(), "-.git".to_owned())];
+    let all = NameChanges { hidden: 2, renamed: 1, first };
+    assert_eq!((&changes(&[0, 1, 2, 3, 4]), local.changes()), (&all, &all));
+    assert_eq!(changes(&[0, 1]), NameChanges { hidden: 0, ..all.clone() });
+    assert_eq!(changes(&[1, 2]), NameChanges { hidden: 1, ..all });
+    assert_eq!(changes(&[3, 4]), NameChanges { hidden: 1, ..NameChanges::default() });
+    assert_eq!(changes(&[4]), NameChanges::default());
+}

@@ -183,3 +183,16 @@ fn sending_again_hashes_only_what_changed() {
     assert_eq!(changed.entry(0).unwrap().file.unwrap().root, root);
     assert_eq!(changed.entry(1).unwrap().file.unwrap().root, Digest32([1; 32]));
 }
+
+#[test]
+fn nothing_is_left_out_because_there_is_much_that_is_not_sent() {
+    if !POSIX {
+        return;
+    }
+    let dir = folder(&[("file", b"")]);
+    for name in ["a", "b", "c"] {
+        link(Path::new("nowhere"), &dir.path().join(name));
+    }
+    assert_eq!(scan_at_most(dir.path(), 4, &|| false).unwrap().left_out.links, 3);
+    assert!(matches!(scan_at_most(dir.path(), 3, &|| false), Err(ScanError::TooManyFiles)));
+}

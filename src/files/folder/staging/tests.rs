@@ -11,11 +11,13 @@ use super::*;
 use crate::files::disk::SystemDisk;
 use crate::files::faulty::FaultyDisk;
 use crate::files::folder::served::ServedFolder;
-use crate::files::leftovers::{self, PartRemoval};
 use crate::files::merkle::FileTree;
 use crate::files::testing::{count_bytes, tree_of};
 use crate::sys::errors::Errno;
 use crate::sys::testing::{POSIX, link, mode};
+
+mod lanes;
+mod left;
 
 const MAX: u64 = 1 << 41;
 const TIME_S: i64 = 1_000_000_000;
@@ -551,21 +553,6 @@ fn files_whose_times_the_disk_does_not_keep_are_served_until_they_change() {
     let lies = path.join(sent.plan().paths.path(entry, sent.name(entry)).unwrap().as_str());
     fs::write(lies, b"edited").unwrap();
     assert!(!served.unchanged());
-}
-
-#[test]
-fn what_an_earlier_run_left_is_found_and_removed() {
-    let (sent, dir) = (photos(), tempfile::tempdir().unwrap());
-    let (staging, _) = sent.open(&dir);
-    assert!(sent.fetch(&staging, 0).unwrap());
-    let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
-    assert!(leftovers::find(&disk, dir.path()).unwrap().is_empty(), "it is still held");
-    drop(staging);
-    let found = leftovers::find(&disk, dir.path()).unwrap();
-    assert_eq!(found.len(), 1);
-    let removed = leftovers::remove(&disk, dir.path(), &found[0].id).unwrap();
-    assert_eq!(removed, PartRemoval::Removed(found[0].bytes));
-    assert!(names(dir.path()).is_empty());
 }
 
 #[test]

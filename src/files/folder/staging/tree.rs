@@ -22,7 +22,7 @@ use crate::sys::folders::{FolderHandle, make_executable};
 /// Folders, and as many long files, that are kept open.
 const OPEN_MAX: usize = 64;
 /// Entries that are looked at when a folder is removed.
-const LOOKED_AT: usize = 1 << 20;
+pub(super) const LOOKED_AT: usize = 1 << 20;
 /// Disks keep times as coarsely as this.
 const TIMES_APART: Duration = Duration::from_secs(2);
 
@@ -113,7 +113,7 @@ impl StagedTree {
         Ok(folder)
     }
 
-    fn top(&self) -> io::Result<FolderHandle> {
+    pub(super) fn top(&self) -> io::Result<FolderHandle> {
         let top = FolderHandle::open(&self.dir)?.folder(&self.name)?;
         match top.facts()?.id == self.id {
             true => Ok(top),
@@ -215,6 +215,11 @@ impl StagedTree {
         }
     }
 
+    /// Whether nothing is in it, as far as that can be seen.
+    pub(super) fn is_empty(&self) -> bool {
+        self.top().and_then(|top| top.names(1)).is_ok_and(|names| names.is_empty())
+    }
+
     /// Removes the whole folder.
     pub(super) fn remove_all(&self) -> io::Result<()> {
         self.close();
@@ -234,10 +239,14 @@ impl StagedTree {
         files.open.retain(|open| *open != entry);
     }
 
+    /// A file of several units, if it was begun.
+    pub(super) fn begun(&self, entry: u32) -> Option<Arc<Mutex<LongFile>>> {
+        lock_of(&self.long).all.get(&entry).map(Arc::clone)
+    }
+
     /// Whether others may have changed a file of several units.
     pub(super) fn is_meddled(&self, entry: u32) -> bool {
-        let long = lock_of(&self.long).all.get(&entry).map(Arc::clone);
-        long.is_some_and(|long| lock_of(&long).meddled)
+        self.begun(entry).is_some_and(|long| lock_of(&long).meddled)
     }
 
     /// A file of several units, opened or made.
@@ -306,6 +315,9 @@ pub(super) struct LongFile {
     shown: Option<SystemTime>,
     /// Others may have changed it.
     pub(super) meddled: bool,
+    /// Bytes that were written since a sync began, and whether one runs or is about to.
+    pub(super) unsynced_bytes: u64,
+    pub(super) is_syncing: bool,
 }
 
 /// A long file that is open and held.
@@ -334,6 +346,11 @@ impl LongFile {
         Ok(HeldFile { long, disk: &**disk, file })
     }
 
+    /// The file, if it is open.
+    pub(super) fn handle(&self) -> Option<Arc<File>> {
+        self.file.clone()
+    }
+
     fn mark(&mut self, disk: &dyn Disk, file: &File) {
         let time = self.listed.and_then(|listed| time_of(listed.modified_s));
         let set = time.is_some_and(|time| disk.set_modified(file, time).is_ok());
@@ -353,6 +370,7 @@ impl HeldFile<'_> {
         let Self { long, disk, file } = self;
         let shown = file.metadata().and_then(|metadata| metadata.modified()).ok();
         long.meddled |= shown != long.shown;
+        long.unsynced_bytes += bytes.len() as u64;
         let written = write_all_at(*disk, file, bytes, offset);
         long.mark(*disk, file);
         written
@@ -373,7 +391,7 @@ fn open_or_make(above: &FolderHandle, name: &OsStr) -> io::Result<FolderHandle> 
 }
 
 /// Removes what is in a folder; links go as they are.
-fn remove_in(folder: &FolderHandle) -> io::Result<()> {
+pub(super) fn remove_in(folder: &FolderHandle) -> io::Result<()> {
     for (name, kind) in folder.names(LOOKED_AT)? {
         match kind {
             FileKind::Folder => {

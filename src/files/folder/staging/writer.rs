@@ -1,18 +1,23 @@
 //! Writes a unit as its bytes come.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::tree::LongFile;
+use super::tree::{LongFile, has_time};
 use super::{Staging, UnitSlot, lock_of};
 use crate::files::disk::write_all_at;
+use crate::files::folder::manifest::{ListedFile, ManifestEntry};
 use crate::files::folder::units::{BundledFile, UnitContent};
-use crate::files::merkle::{ChunkHasher, chunk_range};
+use crate::files::merkle::{self, ChunkHasher, chunk_count, chunk_range};
 use crate::files::part::PartError;
 use crate::router::ids::Digest32;
+use crate::sys::files::Facts;
 
-/// Writes one unit in order. A bundle is kept until it is whole, since a file is only made when its
-/// root was compared; chunks are written and hashed as they come.
+/// Writes one unit in order, and hashes what it writes. Of a bundle, one chunk at most is in
+/// memory: a file of one chunk is only made when its root was compared, and a longer one is removed
+/// again if its root is wrong.
 pub struct UnitWriter<'a> {
     staging: &'a Staging,
     unit: u32,
@@ -23,8 +28,24 @@ pub struct UnitWriter<'a> {
 }
 
 enum Filling {
-    Bundle { files: Vec<BundledFile>, bytes: Vec<u8>, len: usize },
+    Bundle(Box<Bundle>),
     Chunks(Box<Chunks>),
+}
+
+/// Files that come one after the other.
+struct Bundle {
+    files: Vec<BundledFile>,
+    /// Bytes of all that are still to come.
+    left: usize,
+    /// How many files are over, and whether all of them are what is listed.
+    over: usize,
+    right: bool,
+    /// What came of the file after those: the hashes of its chunks, and the beginning of the next.
+    hashes: Vec<Digest32>,
+    chunk: Vec<u8>,
+    /// That file, once its first chunk is written, and whether another program changed it since.
+    file: Option<File>,
+    meddled: bool,
 }
 
 /// Chunks that are being written.
@@ -42,6 +63,7 @@ struct Chunks {
 }
 
 impl<'a> UnitWriter<'a> {
+    /// The slot of the unit must be held.
     pub(super) fn new(
         staging: &'a Staging,
         unit: u32,
@@ -50,9 +72,7 @@ impl<'a> UnitWriter<'a> {
     ) -> Result<Self, PartError> {
         let filling = match content {
             UnitContent::Bundle(_) => {
-                let files = staging.wanted_of(unit);
-                let len = files.iter().map(|file| file.len as usize).sum();
-                Filling::Bundle { files, bytes: Vec::new(), len }
+                Filling::Bundle(Box::new(Bundle::new(staging.wanted_of(unit))))
             }
             UnitContent::Chunks { entry, chunks, offset } => {
                 let gone = || PartError::Meddled { path: staging.path().to_owned() };
@@ -76,16 +96,12 @@ impl<'a> UnitWriter<'a> {
     /// [`PartError::Superseded`] when a newer writer has the unit; else what the disk says.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), PartError> {
         let slot = slot(self.staging, self.unit, self.number)?;
-        match &mut self.filling {
-            Filling::Bundle { bytes: came, len, .. } => {
-                self.spoiled |= came.len() + bytes.len() > *len;
-                if !self.spoiled {
-                    came.extend_from_slice(bytes);
-                }
-            }
-            Filling::Chunks(chunks) => self.spoiled |= !chunks.write(self.staging, bytes)?,
-        }
+        let fits = match &mut self.filling {
+            Filling::Bundle(bundle) => bundle.write(self.staging, bytes)?,
+            Filling::Chunks(chunks) => chunks.write(self.staging, bytes)?,
+        };
         drop(slot);
+        self.spoiled |= !fits;
         Ok(())
     }
 
@@ -99,10 +115,7 @@ impl<'a> UnitWriter<'a> {
         let Self { staging, unit, number, filling, spoiled } = self;
         let mut slot = slot(staging, unit, number)?;
         let good = match filling {
-            Filling::Bundle { files, bytes, len } => {
-                let whole = !spoiled && bytes.len() == len;
-                whole && place_files(staging, &files, &bytes)?
-            }
+            Filling::Bundle(came) => !spoiled && came.right && came.over == came.files.len(),
             Filling::Chunks(came) => {
                 let expected = chunks.iter().map(|hash| Some(*hash));
                 !spoiled && came.left.is_empty() && came.hashes.into_iter().eq(expected)
@@ -116,6 +129,15 @@ impl<'a> UnitWriter<'a> {
     #[must_use]
     pub fn unit(&self) -> u32 {
         self.unit
+    }
+
+    /// The files of a bundle whose bytes are to be written, in order; none for chunks.
+    #[must_use]
+    pub fn files(&self) -> &[BundledFile] {
+        match &self.filling {
+            Filling::Bundle(bundle) => &bundle.files,
+            Filling::Chunks(_) => &[],
+        }
     }
 }
 
@@ -156,48 +178,92 @@ impl Chunks {
     }
 }
 
-/// Makes the files of a bundle that are what is listed; says whether all are.
-fn place_files(
-    staging: &Staging,
-    files: &[BundledFile],
-    mut bytes: &[u8],
-) -> Result<bool, PartError> {
-    let mut all = true;
-    for file in files {
-        let (own, later) = bytes.split_at(bytes.len().min(file.len as usize));
-        bytes = later;
-        all &= place_file(staging, file.entry, own)?;
+impl Bundle {
+    fn new(files: Vec<BundledFile>) -> Self {
+        let left = files.iter().map(|file| file.len as usize).sum();
+        let (hashes, chunk) = (Vec::new(), Vec::new());
+        Self { files, left, over: 0, right: true, hashes, chunk, file: None, meddled: false }
     }
-    Ok(all)
-}
 
-fn place_file(staging: &Staging, entry: u32, bytes: &[u8]) -> Result<bool, PartError> {
-    let Some((listed, facts)) = staging.plan.file(entry) else { return Ok(false) };
-    if root(bytes) != Some(facts.root) {
-        return Ok(false);
+    /// Writes bytes; says whether as many belong to the files.
+    fn write(&mut self, staging: &Staging, mut bytes: &[u8]) -> Result<bool, PartError> {
+        let Some(left) = self.left.checked_sub(bytes.len()) else { return Ok(false) };
+        self.left = left;
+        while !bytes.is_empty() {
+            let Some(file) = self.files.get(self.over).copied() else { return Ok(false) };
+            let number = u32::try_from(self.hashes.len()).unwrap_or(u32::MAX);
+            let Some((offset, len)) = chunk_range(file.len.into(), number) else {
+                return Ok(false);
+            };
+            let missing = (len as usize).saturating_sub(self.chunk.len());
+            let (now, later) = bytes.split_at(bytes.len().min(missing));
+            self.chunk.extend_from_slice(now);
+            bytes = later;
+            if now.len() == missing {
+                self.chunk_came(staging, file, offset)?;
+            }
+        }
+        Ok(true)
     }
-    let disk = &*staging.disk;
-    let placed = staging.tree.create(&staging.plan, entry, &listed).and_then(|file| {
-        write_all_at(disk, &file, bytes, 0)?;
-        staging.tree.date(disk, &file, &facts);
+
+    /// A chunk of a file is whole, and perhaps the file.
+    fn chunk_came(
+        &mut self,
+        staging: &Staging,
+        file: BundledFile,
+        offset: u64,
+    ) -> Result<(), PartError> {
+        let gone = || PartError::Meddled { path: staging.path().to_owned() };
+        let (listed, facts) = staging.plan.file(file.entry).ok_or_else(gone)?;
+        let number = u32::try_from(self.hashes.len()).unwrap_or(u32::MAX);
+        let mut hasher = ChunkHasher::new(facts.size, number);
+        hasher.update(&self.chunk);
+        self.hashes.push(hasher.finish().unwrap_or_default());
+        let is_last = self.hashes.len() == chunk_count(facts.size) as usize;
+        if is_last && merkle::root(facts.size, &self.hashes) != Some(facts.root) {
+            self.right = false;
+            if self.file.is_some() {
+                staging.tree.remove(&staging.plan, file.entry, &listed);
+            }
+        } else {
+            let put = self.put(staging, (file.entry, &listed, &facts), offset, is_last);
+            put.map_err(|error| staging.failed("write", error))?;
+        }
+        self.chunk.clear();
+        if is_last {
+            self.over += 1;
+            self.hashes.clear();
+            self.file = None;
+            self.meddled = false;
+        }
         Ok(())
-    });
-    placed.map_err(|error| staging.failed("write", error))?;
-    lock_of(&staging.present).insert(entry);
-    Ok(true)
-}
-
-/// The root of a file with these bytes.
-fn root(mut bytes: &[u8]) -> Option<Digest32> {
-    let len = bytes.len() as u64;
-    let mut chunks = Vec::new();
-    for chunk in 0.. {
-        let Some((_, chunk_len)) = chunk_range(len, chunk) else { break };
-        let (own, later) = bytes.split_at_checked(chunk_len as usize)?;
-        let mut hasher = ChunkHasher::new(len, chunk);
-        hasher.update(own);
-        chunks.push(hasher.finish()?);
-        bytes = later;
     }
-    crate::files::merkle::root(len, &chunks)
+
+    /// Writes a chunk to its place. Between its chunks a file has the time of the manifest, so that
+    /// it shows if another program writes to it: then it is hashed again at the end.
+    fn put(
+        &mut self,
+        staging: &Staging,
+        (entry, listed, facts): (u32, &ManifestEntry, &ListedFile),
+        offset: u64,
+        is_last: bool,
+    ) -> io::Result<()> {
+        let disk = &*staging.disk;
+        let file = match &self.file {
+            Some(file) => {
+                let modified_ns = Facts::of(file)?.modified_ns;
+                self.meddled |= !has_time(modified_ns, facts.modified_s);
+                file
+            }
+            None => self.file.insert(staging.tree.create(&staging.plan, entry, listed)?),
+        };
+        write_all_at(disk, file, &self.chunk, offset)?;
+        if !is_last || !self.meddled {
+            staging.tree.date(disk, file, facts);
+        }
+        if is_last {
+            lock_of(&staging.present).insert(entry);
+        }
+        Ok(())
+    }
 }

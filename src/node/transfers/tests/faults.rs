@@ -69,7 +69,7 @@ impl Asker {
 
 fn withdrawn(node: &Node, offer: &Hashed) {
     node.find(|event| {
-        let changed = Event::SourceChecked { file: offer.file, intact: false };
+        let changed = Event::SourceChecked { file: offer.file, intact: false, path: None };
         (event == changed).then_some(())
     });
 }
