@@ -2,6 +2,11 @@
 //! those who come from one place together. What is said beyond that is heard later: the link is
 //! read more slowly, until the system takes no more of the peer's, and nobody else waits.
 //!
+//! Entries that are pushed are slowed down late, because a script's thousands of lines may come at
+//! once. But verifying a signature costs more than all else: those that the router would drop
+//! anyway are not verified. Whose they are is not known by then, so only the member that sends
+//! them pays.
+//!
 //! Buckets outlive connections. Their bursts are the floor: they hold more than any klatch says at
 //! once, so nobody is slowed down who only does what klatch does.
 
@@ -19,8 +24,8 @@ use crate::router::tokens::{Buckets, TokenRate};
 const BUCKETS_MAX: usize = 16_384;
 /// Those who come from one place may do so many times as much as one member.
 const SHARES_OF_A_SOURCE: u32 = 8;
-/// Entries that the answer to a question may have, and more than that: its bytes are bounded.
-const ANSWER_ENTRIES: u64 = 4_096;
+/// What the answer to a question may cost, and more than that: it has at most 256 entries.
+const ANSWER_ENTRIES: u64 = 1_024;
 /// No message waits longer. The link would count as silent before long.
 const WAIT_MAX_MS: u64 = 2_000;
 
@@ -37,6 +42,10 @@ enum MessageKind {
     Entries,
     /// Of authors that others cannot reach, passed on.
     EntriesOfOthers,
+    /// Those whose signatures are verified.
+    EntriesVerified,
+    /// The same of what is passed on.
+    EntriesOfOthersVerified,
     Haves,
     Questions,
     Answers,
@@ -64,10 +73,14 @@ impl MessageKind {
             Self::Secrets => (10, 512),
             // Ten thousand lines out of a pipe. What exceeds the log's own rate is repaired.
             Self::Entries | Self::EntriesOfOthers => (1_000, 16_384),
+            // A little more than the router takes of one author: it is to see that there is more.
+            Self::EntriesVerified => (60, 1_200),
+            // Bursts of two scripts, and then as much as four may say.
+            Self::EntriesOfOthersVerified => (200, 2_000),
             Self::Haves => (400, 8_192),
             Self::Questions => (200, 2_048),
             // And what each question brings, see [`ANSWER_ENTRIES`].
-            Self::Answers => (100, 16_384),
+            Self::Answers => (100, 2_048),
             // On linking all files that are held; later as chunks come, of eight downloads.
             Self::Files => (1_000, 16_384),
             Self::Chunks => (1_000, 8_192),
@@ -78,6 +91,12 @@ impl MessageKind {
             Self::Signs => (100, 1_024),
             Self::Others => (50, 512),
         }
+    }
+
+    /// The bucket of so many members.
+    fn tokens(self, members: u32) -> TokenRate {
+        let (per_s, burst) = self.rate();
+        TokenRate { per_min: 60 * members * per_s, burst: members * burst }
     }
 
     /// The kind of a message, and what it costs; `None` for the last of all.
@@ -172,21 +191,63 @@ impl MemberPace {
         message: Option<&Message>,
         now: Instant,
     ) -> Duration {
-        let Some((kind, cost)) = MessageKind::of(&member, message) else { return Duration::ZERO };
-        let passed = now.saturating_duration_since(self.began).as_millis();
-        let now = Millis(u64::try_from(passed).unwrap_or(u64::MAX));
-        let (per_s, burst) = kind.rate();
-        let rate = |times| TokenRate { per_min: 60 * times * per_s, burst: times * burst };
+        let Some(costs) = MessageKind::of(&member, message) else { return Duration::ZERO };
+        self.owe((member, from), costs, now)
+    }
+
+    /// A member pushes an entry that names this author. It is verified while the member has tokens
+    /// for that.
+    ///
+    /// # Errors
+    /// It has none: how long to wait before anything more of it is read.
+    pub fn push(
+        &self,
+        (member, from): (MemberId, IpAddr),
+        author: &MemberId,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        let (read, verified) = if *author == member {
+            (MessageKind::Entries, MessageKind::EntriesVerified)
+        } else {
+            (MessageKind::EntriesOfOthers, MessageKind::EntriesOfOthersVerified)
+        };
+        if self.take((member, from), verified, now) {
+            return Ok(());
+        }
+        Err(self.owe((member, from), (read, 1), now))
+    }
+
+    fn owe(
+        &self,
+        (member, from): (MemberId, IpAddr),
+        (kind, cost): (MessageKind, u64),
+        now: Instant,
+    ) -> Duration {
+        let now = self.since(now);
         let mut buckets = self.lock();
-        let own = buckets.get((Speaker::Member(member), kind), rate(1), now);
+        let own = buckets.get((Speaker::Member(member), kind), kind.tokens(1), now);
         let (mut wait_ms, taken) = own.owe(cost, WAIT_MAX_MS, now);
         if !is_own_computer(from) {
             let source = (Speaker::Source(source_of(from)), kind);
-            let together = buckets.get(source, rate(SHARES_OF_A_SOURCE), now);
+            let together = buckets.get(source, kind.tokens(SHARES_OF_A_SOURCE), now);
             // What one's own bucket never pays is no debt of one's neighbours either.
             wait_ms = wait_ms.max(together.owe(taken, WAIT_MAX_MS, now).0);
         }
         Duration::from_millis(wait_ms)
+    }
+
+    fn take(&self, (member, from): (MemberId, IpAddr), kind: MessageKind, now: Instant) -> bool {
+        let now = self.since(now);
+        let mut buckets = self.lock();
+        let source = (Speaker::Source(source_of(from)), kind);
+        buckets.get((Speaker::Member(member), kind), kind.tokens(1), now).take(1, now)
+            && (is_own_computer(from)
+                || buckets.get(source, kind.tokens(SHARES_OF_A_SOURCE), now).take(1, now))
+    }
+
+    fn since(&self, now: Instant) -> Millis {
+        let passed = now.saturating_duration_since(self.began).as_millis();
+        Millis(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 }
 
@@ -345,6 +406,26 @@ mod tests {
         assert_eq!(kind(&BEN, &entry), Some((MessageKind::EntriesOfOthers, 1)));
     }
 
+    /// R7: each of 20 hostile members had 16,384 signatures verified at once.
+    #[test]
+    fn r7_a_surplus_of_entries_is_dropped_before_it_is_verified() {
+        let now = Instant::now();
+        let (pace, home) = (MemberPace::new(now), STRANGER.parse().unwrap());
+        let (eve, mallory) = (MemberId([1; 32]), MemberId([2; 32]));
+        let verified = |from: MemberId, author: &MemberId, many: usize| {
+            (0..many).filter(|_| pace.push((from, home), author, now).is_ok()).count()
+        };
+        let (own, passed_on) = (1_200, 2_000);
+        assert_eq!(verified(eve, &eve, 16_000), own);
+        // What she says in others' names is hers all the same.
+        assert_eq!(verified(eve, &BEN, 10_000) + verified(eve, &mallory, 3_000), passed_on);
+        assert_eq!(verified(BEN, &BEN, 1_000), 1_000, "ben is verified as if she said nothing");
+        // Ten thousand lines out of a pipe are dropped, but the link is not slowed down.
+        let carol = (MemberId([4; 32]), home);
+        let waits = (0..10_000).filter_map(|_| pace.push(carol, &carol.0, now).err());
+        assert_eq!(waits.max(), Some(Duration::ZERO));
+    }
+
     #[test]
     fn long_messages_cost_more_and_no_wait_is_long() {
         let now = Instant::now();
@@ -365,7 +446,7 @@ mod tests {
         let answer = Message::Answer { number: 1, entries: vec![entry; 256], last: false };
         for _ in 0..1_000 {
             pace.ask(ben);
-            for _ in 0..8 {
+            for _ in 0..3 {
                 assert_eq!(pace.hear(ben, Some(&answer), now), Duration::ZERO);
             }
         }

@@ -1,7 +1,8 @@
 //! A session: the connection's thread reads, one scoped thread writes.
 //!
 //! The reader decodes and verifies, and waits when the peer sends too much ([`super::pace`]) or the
-//! router is busy, which the peer feels as back-pressure. The writer takes orders in batches, so
+//! router is busy, which the peer feels as back-pressure. Entries that are pushed faster than the
+//! router takes them are dropped before they are verified. The writer takes orders in batches, so
 //! that a burst needs few system calls. While idle, neither holds a buffer.
 //!
 //! An idle session keeps every page of both stacks that was ever touched. So functions for rare
@@ -22,7 +23,7 @@ use crate::router::event::{Closed, Event};
 use crate::router::ids::MemberId;
 use crate::router::message::{Message, Refusal, Why};
 use crate::thread::{STACK_SMALL_BYTES, spawn_scoped};
-use crate::wire::message::{decode, encode};
+use crate::wire::message::{ReadMessage, encode};
 
 /// How long the last messages may take.
 pub const FAREWELL: Duration = Duration::from_millis(500);
@@ -93,7 +94,18 @@ fn read(
             // The peer said this before it learned that we leave.
             continue;
         }
-        match decode(plain, &with.room, &net.limits) {
+        let read = match ReadMessage::of(plain) {
+            Ok(read) => read,
+            Err(error) => return broken(error.to_string()),
+        };
+        if let Some(author) = read.claimed_author()
+            && let Err(wait) = net.pace.push((with.member, from), &author, Instant::now())
+        {
+            // Repair brings it.
+            conn.pause(wait);
+            continue;
+        }
+        match read.verify(&with.room, &net.limits) {
             Ok(message) => {
                 let wait = net.pace.hear((with.member, from), message.as_ref(), Instant::now());
                 if !wait.is_zero() {

@@ -171,8 +171,37 @@ pub fn encode(message: &Message, limits: &Limits, out: &mut Vec<u8>) -> Result<(
 /// # Errors
 /// [`WireError`]: a wrong form, too many elements, or an invalid signature.
 pub fn decode(plain: &[u8], room: &RoomId, limits: &Limits) -> Result<Option<Message>, WireError> {
-    let wire = serde_json::from_slice(plain).map_err(|error| WireError::form(&error))?;
-    from_wire(wire, room, limits)
+    ReadMessage::of(plain)?.verify(room, limits)
+}
+
+/// A message as a peer wrote it: no signature in it is verified yet.
+pub struct ReadMessage<'a>(WireMessage<'a>);
+
+impl<'a> ReadMessage<'a> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`WireError`]: a wrong form.
+    pub fn of(plain: &'a [u8]) -> Result<Self, WireError> {
+        serde_json::from_slice(plain).map(Self).map_err(|error| WireError::form(&error))
+    }
+
+    /// The author that a pushed entry names; `None` for other messages, and if it names nobody.
+    #[must_use]
+    pub fn claimed_author(&self) -> Option<MemberId> {
+        match &self.0 {
+            WireMessage::Entry(signed) => SignedEntry::claimed_author(&signed.bytes.0),
+            _ => None,
+        }
+    }
+
+    /// What it says, if it was said in `room`; `None` means a kind that this version does not know.
+    ///
+    /// # Errors
+    /// [`WireError`]: too many elements, or an invalid signature.
+    pub fn verify(self, room: &RoomId, limits: &Limits) -> Result<Option<Message>, WireError> {
+        from_wire(self.0, room, limits)
+    }
 }
 
 /// Roughly how many bytes `message` will have, without encoding it: for an outbox's budget.

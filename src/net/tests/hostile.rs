@@ -8,7 +8,9 @@ use super::*;
 use crate::crypto::binding::{Binding, Side, identity_message};
 use crate::crypto::noise::HandshakeHash;
 use crate::net::preamble;
-use crate::router::ids::FileId;
+use crate::router::ids::{FileId, LogNonce};
+use crate::router::signed::{Chain, EntryBody, Kind, SignedEntry};
+use crate::wire::message::encode;
 use crate::wire::opening::Opening;
 
 impl Read for &dyn Stream {
@@ -317,6 +319,42 @@ fn a_peer_that_takes_nothing_is_given_up_and_told_apart() {
         std::thread::sleep(Duration::from_micros(100));
     }
     assert_eq!(bob.last(conn), Closed::Silent);
+}
+
+/// R7: what a member pushes beyond what the router takes costs no signature.
+#[test]
+fn r7_a_surplus_of_pushed_entries_is_not_even_verified() {
+    let bob = Peer::new(patient());
+    let mut eve = Eve::dials(&bob);
+    let conn = bob.opened();
+    against(&bob, conn, || {
+        eve.says_hello();
+        eve.shows_herself();
+        assert!(matches!(eve.hears(), Opening::Identity { .. }));
+        eve.says(&Opening::Known);
+    })
+    .unwrap();
+    let chain = Chain { author: eve.member(), nonce: LogNonce([1; 8]) };
+    let (seq, depth, prev, parents) = (1, 1, None, Vec::new());
+    let kind = Kind::Name("eve".into());
+    let body = EntryBody { chain, seq, depth, prev, parents, time_ms: 0, kind };
+    let entry = SignedEntry::sign(&ROOM, &eve.identity, body.clone());
+    let forged = SignedEntry::sign(&ROOM, &bob.net.identity, body);
+    let said = |message: &Message| {
+        let mut bytes = Vec::new();
+        encode(message, &Limits::default(), &mut bytes).unwrap();
+        bytes
+    };
+    let [entry, forged] = [entry, forged].map(|of| said(&Message::Entry(of.into())));
+    let heard = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            (0..3_000).for_each(|_| eve.channel.send(&entry).unwrap());
+            eve.channel.send(&forged).unwrap();
+            eve.channel.send(&said(&Message::Ping(1))).unwrap();
+        });
+        std::iter::from_fn(|| Some(bob.said(conn)).filter(|said| *said != Message::Ping(1))).count()
+    });
+    assert!((1_200..2_999).contains(&heard), "{heard}");
 }
 
 #[test]

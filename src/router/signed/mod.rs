@@ -218,6 +218,16 @@ impl SignedEntry {
         Ok(Arc::new(Self { id, json, signature: *signature, body }))
     }
 
+    /// The author that signed bytes name. Nothing is verified, so anybody may have written it.
+    #[must_use]
+    pub fn claimed_author(bytes: &[u8]) -> Option<MemberId> {
+        #[derive(Deserialize)]
+        struct Authored {
+            author: MemberId,
+        }
+        Some(parse::<Authored>(bytes).ok()?.author)
+    }
+
     /// The signed bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
