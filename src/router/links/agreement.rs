@@ -378,9 +378,7 @@ impl Agreement {
         let Reason::Entered { registry } = &mut self.reason else {
             return Heard::Records { others, ticket };
         };
-        for record in others {
-            registry.insert(record);
-        }
+        registry.insert_all(&others);
         if let Some(ticket) = ticket {
             registry.hold(ticket);
         }

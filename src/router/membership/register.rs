@@ -132,6 +132,32 @@ impl<S: AsRef<Record>> Register<S> {
 
     /// Adds a verified record.
     pub fn insert(&mut self, id: RecordId, record: Arc<S>) -> Inserted {
+        let inserted = self.insert_in_share(id, record);
+        let Inserted::New { mut evicted } = inserted else { return inserted };
+        evicted.extend(self.trim_total());
+        unless_refused(&id, evicted, Refused::Full)
+    }
+
+    /// Adds the verified records of a list, and returns which of them are new. What gives way is
+    /// found once for all of them: that takes long where the register is full, and somebody hostile
+    /// may keep it full.
+    pub fn insert_all(
+        &mut self,
+        list: impl IntoIterator<Item = (RecordId, Arc<S>)>,
+    ) -> Vec<RecordId> {
+        let mut new = Vec::new();
+        for (id, record) in list {
+            if matches!(self.insert_in_share(id, record), Inserted::New { .. }) {
+                new.push(id);
+            }
+        }
+        self.trim_total();
+        new.retain(|id| self.records.contains_key(id));
+        new
+    }
+
+    /// Adds a record, within its signer's share: the whole may be too much then.
+    fn insert_in_share(&mut self, id: RecordId, record: Arc<S>) -> Inserted {
         if self.records.contains_key(&id) {
             return Inserted::Known;
         }
@@ -139,20 +165,8 @@ impl<S: AsRef<Record>> Register<S> {
             return Inserted::Refused(refused);
         }
         self.add(id, record);
-        let mut evicted = self.trim_share(id);
-        let own = evicted.contains(&id);
-        if !own {
-            evicted.extend(self.trim_total());
-        }
-        let refused = if own { Refused::ShareFull } else { Refused::Full };
-        match evicted.iter().position(|gone| *gone == id) {
-            Some(_) if evicted.len() == 1 => Inserted::Refused(refused),
-            Some(place) => {
-                evicted.remove(place);
-                Inserted::New { evicted }
-            }
-            None => Inserted::New { evicted },
-        }
+        let evicted = self.trim_share(id);
+        unless_refused(&id, evicted, Refused::ShareFull)
     }
 
     fn add(&mut self, id: RecordId, record: Arc<S>) {
@@ -359,6 +373,18 @@ impl<S: AsRef<Record>> Register<S> {
         let tickets = total.min(TICKETS_MAX.saturating_sub(tickets));
         let acts = total.min(ACTS_MAX.saturating_sub(acts));
         Left { tickets, open_tickets: tickets.min(open), acts }
+    }
+}
+
+/// The result for a record to which others gave way, or which itself did.
+fn unless_refused(id: &RecordId, mut evicted: Vec<RecordId>, refused: Refused) -> Inserted {
+    match evicted.iter().position(|gone| gone == id) {
+        Some(_) if evicted.len() == 1 => Inserted::Refused(refused),
+        Some(place) => {
+            evicted.remove(place);
+            Inserted::New { evicted }
+        }
+        None => Inserted::New { evicted },
     }
 }
 

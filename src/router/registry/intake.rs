@@ -85,22 +85,13 @@ impl Registry {
             return;
         }
         let before = self.membership().clone();
-        let mut new = Vec::new();
-        for record in records {
-            if self.insert(record.clone()) {
-                new.push(record.clone());
-            }
-        }
+        let mut new = self.insert_all(records);
         if new.is_empty() {
             return;
         }
         // Visitors whom a closing or a removal by somebody beside them does not reach are members:
         // now others have to know it.
-        for ticket in self.tickets_to_show(&self.links.members()) {
-            if self.insert(ticket.clone()) {
-                new.push(ticket);
-            }
-        }
+        new.extend(self.insert_all(&self.tickets_to_show(&self.links.members())));
         let ended = self.forget_old_secrets();
         self.links.mark_records(&new, from);
         self.links.mark_secrets(at.cx);

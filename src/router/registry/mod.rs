@@ -37,7 +37,7 @@ use super::ids::{Digest32, FaceId, InvitationId, MemberId, RecordId, RoomId, Roo
 use super::log::{Log, WayIn};
 use super::members::Members;
 use super::membership::record::{Kept, Record};
-use super::membership::register::{Inserted, Register};
+use super::membership::register::Register;
 use super::membership::{Loss, Membership, SignsAs};
 use super::signed::SignedRecord;
 use crate::crypto::opaque::PasswordData;
@@ -125,7 +125,7 @@ impl Registry {
     pub(crate) fn of(me: MemberId, home: &Home) -> Self {
         let mut registry = Self::new(me, home.founder, home.nonce);
         for record in &home.chain {
-            registry.insert(record.clone());
+            registry.insert_all(std::slice::from_ref(record));
         }
         registry
     }
@@ -193,18 +193,20 @@ impl Registry {
         self.changes
     }
 
-    /// Takes a record in; false if it was there already or has no place.
-    pub(crate) fn insert(&mut self, record: Arc<SignedRecord>) -> bool {
-        let (id, holder) = (record.id, ticket_holder(&record));
-        let mine = lets_in(&record.record, &self.me);
+    /// Takes records in; returns those that were not there and have a place.
+    pub(crate) fn insert_all(&mut self, records: &[Arc<SignedRecord>]) -> Vec<Arc<SignedRecord>> {
         self.ways.get_mut().clear();
-        let new = matches!(self.register.insert(id, record), Inserted::New { .. });
-        if let Some(holder) = holder.filter(|_| new)
-            && self.issued.get(&holder).is_some_and(|issued| issued.id == id)
-        {
-            self.issued.remove(&holder);
+        let list = records.iter().map(|record| (record.id, record.clone()));
+        let new = self.register.insert_all(list);
+        let new: Vec<_> = new.iter().filter_map(|id| self.record(id).cloned()).collect();
+        for record in &new {
+            if let Some(holder) = ticket_holder(record)
+                && self.issued.get(&holder).is_some_and(|issued| issued.id == record.id)
+            {
+                self.issued.remove(&holder);
+            }
         }
-        if new && mine {
+        if new.iter().any(|record| lets_in(&record.record, &self.me)) {
             self.note_own_ticket();
         }
         new

@@ -181,6 +181,22 @@ fn a_flood_crowds_out_its_own_branch_only() {
 }
 
 #[test]
+fn what_gives_way_is_found_once_for_a_list() {
+    let mut room = filled(&honest());
+    flood(0, 4500).for_each(|record| _ = insert(&mut room, &record));
+    // Each guest comes before whoever let it in. One by one they would be records of strangers,
+    // which give way first.
+    let list: Vec<Named> = (200..220).map(|number| numbered(number + 1, number)).collect();
+    let new = room.insert_all(list.iter().map(|(id, record)| (*id, stored(record))));
+    assert_eq!(new, [], "nobody knows who let them in");
+    let list = list.into_iter().chain([numbered(2, 220)]);
+    let new = room.insert_all(list.map(|(id, record)| (id, stored(&record))));
+    assert_eq!(new.len(), 21);
+    assert!((200..=220).all(|number| room.membership().is_member(&key(number))));
+    assert!(is_exact(&room) && room.len() == TOTAL_MAX);
+}
+
+#[test]
 fn a_ticket_that_others_rest_on_may_come_last() {
     let parts = [
         kept("a", 'F', None, 'A', &[]),
