@@ -56,8 +56,8 @@ impl Router {
 
     /// A peer sends an entry unasked.
     pub(crate) fn entry_pushed(&mut self, conn: ConnId, entry: &Arc<SignedEntry>) {
-        let is_known = |id: &MemberId| self.registry.is_known(id);
-        let Some(member) = self.log.take_pushed(&mut self.cx, conn, entry, is_known) else {
+        let ways = |id: &MemberId| self.registry.ways_in(id);
+        let Some(member) = self.log.take_pushed(&mut self.cx, conn, entry, &ways) else {
             return;
         };
         let author = entry.body.chain.author;

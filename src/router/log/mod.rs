@@ -283,13 +283,14 @@ impl Log {
     pub(crate) fn loads(&self, limits: &Limits) -> Vec<Load> {
         let load = |what, size, bound| Load { what, size, bound };
         let (authors, refused) = self.entries.author_counts();
-        let (pushing, overran) = self.pushes.counts();
+        let (pushing, overran, branches) = self.pushes.counts();
         let mut loads = vec![
             load("authors", authors, limits.chains),
             load("authors refused", refused, REFUSED_MAX),
             load("authors that open chains", self.openings.len(), limits.members),
             load("authors that push entries", pushing, AUTHORS_MAX),
             load("authors that push too many", overran, AUTHORS_MAX),
+            load("branches that push entries", branches, AUTHORS_MAX),
             load("chains", self.entries.chain_count(), limits.chains),
             load("waiting entries", self.entries.waiting_count(), limits.waiting_entries),
             load("blocked places", self.entries.blocked_count(), limits.waiting_entries),

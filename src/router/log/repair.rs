@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Log;
 use super::exchange::Exchange;
 use super::pushes::Accountable;
-use super::shares::WaysIn;
+use super::shares::{WaysIn, parts_of};
 use crate::router::context::Context;
 use crate::router::ids::{ConnId, MemberId};
 use crate::router::members::Members;
@@ -72,17 +72,21 @@ impl Log {
         cx: &mut Context,
         conn: ConnId,
         entry: &SignedEntry,
-        is_known: impl Fn(&MemberId) -> bool,
+        ways: WaysIn<'_>,
     ) -> Option<MemberId> {
         let (peer, author) = (self.exchanges.get(&conn)?.member, entry.body.chain.author);
         if self.entries.knows(entry) {
             return Some(peer);
         }
+        let (linked, ways_in) = (author == peer, ways(&author));
         // Anybody can make authors: of those whom nobody let in the peer answers for all.
-        let known = author == peer || is_known(&author);
-        let speaker =
-            if known { Accountable::Author(author) } else { Accountable::StrangersBy(peer) };
-        if self.pushes.take(speaker, cx.now) {
+        let known = linked || !ways_in.is_empty();
+        let (who, parts) = if known {
+            (Accountable::Author(author), parts_of(&author, ways_in))
+        } else {
+            (Accountable::StrangersBy(peer), parts_of(&peer, ways(&peer)))
+        };
+        if self.pushes.take(who, &parts, linked, cx.now) {
             return Some(peer);
         }
         if known && self.pushes.overrun(author, cx.now) {

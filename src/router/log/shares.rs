@@ -37,7 +37,7 @@ pub(crate) type WaysIn<'a> = &'a dyn Fn(&MemberId) -> Vec<WayIn>;
 
 /// What has a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum LogPart {
+pub(super) enum LogPart {
     /// A member and all who hang below it by tickets that are not open.
     Branch(MemberId),
     /// All others who hang below it.
@@ -213,20 +213,10 @@ impl LogShares {
     }
 
     fn parts_of(&self, author: &MemberId, ways: WaysIn<'_>) -> Vec<Vec<LogPart>> {
-        let branch = LogPart::Branch(*author);
         if *author == self.me {
-            return vec![vec![branch]];
+            return vec![vec![LogPart::Branch(*author)]];
         }
-        let parts = |way: WayIn| {
-            let above = way.above.into_iter().map(LogPart::Branch);
-            let doors = way.doors.into_iter().map(LogPart::Door);
-            let founders = way.by_founder.then_some(LogPart::FoundersDoor);
-            let parts = [branch].into_iter().chain(above).chain(doors).chain(founders);
-            // The author may stand on its own way.
-            parts.collect::<BTreeSet<_>>().into_iter().collect()
-        };
-        let all: Vec<Vec<LogPart>> = ways(author).into_iter().map(parts).collect();
-        if all.is_empty() { vec![vec![branch, LogPart::Unknown]] } else { all }
+        parts_of(author, ways(author))
     }
 
     /// Whether these have room for something of an author, and for all that it has elsewhere.
@@ -323,6 +313,21 @@ impl LogShares {
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.authors.len(), self.refused.len())
     }
+}
+
+/// What something of an author counts for, by each of its ways in.
+pub(super) fn parts_of(author: &MemberId, ways: Vec<WayIn>) -> Vec<Vec<LogPart>> {
+    let branch = LogPart::Branch(*author);
+    let parts = |way: WayIn| {
+        let above = way.above.into_iter().map(LogPart::Branch);
+        let doors = way.doors.into_iter().map(LogPart::Door);
+        let founders = way.by_founder.then_some(LogPart::FoundersDoor);
+        let parts = [branch].into_iter().chain(above).chain(doors).chain(founders);
+        // The author may stand on its own way.
+        parts.collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    let all: Vec<Vec<LogPart>> = ways.into_iter().map(parts).collect();
+    if all.is_empty() { vec![vec![branch, LogPart::Unknown]] } else { all }
 }
 
 /// From now on what an author has counts for these.

@@ -117,13 +117,6 @@ impl Registry {
         u32::try_from(removals.count()).unwrap_or(u32::MAX)
     }
 
-    /// Whether it is known how somebody came in.
-    pub(crate) fn is_known(&self, id: &MemberId) -> bool {
-        *id == self.founder
-            || self.membership().tickets_of(id).next().is_some()
-            || self.issued_to(id).is_some()
-    }
-
     /// How somebody came in, by its tickets, the nearest to the founder first; one for each who
     /// let it in and whether by an open door, and nothing if nobody knows.
     pub(crate) fn ways_in(&self, id: &MemberId) -> Vec<WayIn> {
