@@ -199,7 +199,7 @@ impl Entries {
             }
         }
         if !self.has_room_for(entry, terms) {
-            return self.refuse(&chain);
+            return self.refuse(&chain, terms);
         }
         match self.fit(entry, terms) {
             Fitness::Yes => {
@@ -208,7 +208,9 @@ impl Entries {
                 self.wake(chain, seq, &mut accepted, terms);
                 Placed::Accepted(accepted)
             }
-            Fitness::Lacks(on, _) if on == chain && self.has_refused(&chain) => self.refuse(&chain),
+            Fitness::Lacks(on, _) if on == chain && self.has_refused(&chain) => {
+                self.refuse(&chain, terms)
+            }
             Fitness::Lacks(chain, seq) => {
                 if !self.waiting.has_room_for(entry, terms.limits) {
                     return Placed::Crowded;
@@ -224,11 +226,11 @@ impl Entries {
     }
 
     /// An entry of this chain is not taken.
-    pub(crate) fn refuse(&mut self, chain: &Chain) -> Placed {
+    pub(crate) fn refuse(&mut self, chain: &Chain, terms: Terms<'_>) -> Placed {
         if let Some(state) = self.chains.get_mut(chain) {
             state.refused = true;
         }
-        self.shares.refused(chain.author);
+        self.shares.refused(chain.author, terms.from, terms.ways);
         Placed::Refused
     }
 
@@ -434,7 +436,10 @@ impl Entries {
                 Fitness::Lacks(chain, seq) => {
                     self.waiting.insert(Waiter::new(entry, (chain, seq), until));
                 }
-                Fitness::Yes => drop(self.refuse(&entry.body.chain)),
+                Fitness::Yes => {
+                    // Others may have brought it.
+                    drop(self.refuse(&entry.body.chain, Terms { from: None, ..terms }));
+                }
                 Fitness::Never => {}
             }
         }

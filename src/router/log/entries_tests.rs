@@ -16,7 +16,7 @@ const ME: MemberId = MemberId([0; 32]);
 /// Everybody is a guest of the founder's.
 fn terms(now: Millis, limits: &Limits) -> Terms<'_> {
     let pushes = Box::leak(Box::default());
-    Terms { now, limits, ways: &|_| vec![WayIn::default()], pushes }
+    Terms { now, limits, ways: &|_| vec![WayIn::default()], pushes, from: None }
 }
 
 struct Author {

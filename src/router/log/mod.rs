@@ -11,6 +11,7 @@ mod openings;
 mod placing;
 mod pushes;
 mod receipts;
+mod refused;
 mod repair;
 mod shares;
 mod waiting;
@@ -24,8 +25,8 @@ use self::openings::Openings;
 pub(crate) use self::placing::{EntryOrder, Placed, Terms};
 use self::pushes::{AUTHORS_MAX, Pushes};
 use self::receipts::Receipts;
+use self::refused::REFUSED_MAX;
 use self::repair::HAVES_PAUSE_MS;
-use self::shares::REFUSED_MAX;
 pub(crate) use self::shares::{WayIn, WaysIn};
 use crate::limits::Limits;
 use crate::router::context::Context;
@@ -137,10 +138,9 @@ impl Log {
         if let Some((first, _)) = shown {
             self.aliases.insert(entry.id, first);
         }
-        let Placed::Accepted(_) = self
-            .entries
-            .place(&entry, Terms { now: cx.now, limits: cx.limits(), ways, pushes: &self.pushes })
-        else {
+        let (limits, pushes) = (cx.limits(), &self.pushes);
+        let terms = Terms { now: cx.now, limits, ways, pushes, from: None };
+        let Placed::Accepted(_) = self.entries.place(&entry, terms) else {
             let text =
                 "this room's log is full: nothing more can be said in it; leave for a fresh one";
             return Err(Failure::new(Code::IoError, text));
@@ -157,11 +157,12 @@ impl Log {
         ways: WaysIn<'_>,
     ) -> Placed {
         let chain = entry.body.chain;
-        let terms = Terms { now: cx.now, limits: cx.limits(), ways, pushes: &self.pushes };
-        let by_author = self.exchanges.get(&via).is_some_and(|of| of.member == chain.author);
+        let from = self.exchanges.get(&via).map(|of| of.member);
+        let terms = Terms { now: cx.now, limits: cx.limits(), ways, pushes: &self.pushes, from };
+        let by_author = from == Some(chain.author);
         let opens = by_author && self.entries.opens(entry) && !self.history.contains_key(&chain);
         let placed = if opens && !self.openings.has_one(&chain.author, cx.now) {
-            self.entries.refuse(&chain)
+            self.entries.refuse(&chain, terms)
         } else {
             self.entries.place(entry, terms)
         };
@@ -187,7 +188,8 @@ impl Log {
         cx: &mut Context,
         ways: WaysIn<'_>,
     ) -> Vec<Arc<SignedEntry>> {
-        let terms = Terms { now: cx.now, limits: cx.limits(), ways, pushes: &self.pushes };
+        let (limits, pushes) = (cx.limits(), &self.pushes);
+        let terms = Terms { now: cx.now, limits, ways, pushes, from: None };
         let accepted = self.entries.take_overdue(terms);
         cx.timers.set(Timer::Parents, self.entries.next_overdue());
         accepted

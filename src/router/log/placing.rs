@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::pushes::Pushes;
 use super::shares::WaysIn;
 use crate::limits::Limits;
+use crate::router::ids::MemberId;
 use crate::router::signed::{Chain, SignedEntry};
 use crate::router::time::Millis;
 
@@ -17,6 +18,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) ways: WaysIn<'a>,
     /// How much authors said lately.
     pub(super) pushes: &'a Pushes,
+    /// Over whose link it comes.
+    pub(super) from: Option<MemberId>,
 }
 
 /// What became of an entry.

@@ -8,15 +8,11 @@
 //! stays: a share decides about what comes, and never evicts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
+use super::refused::RefusedAuthors;
 use crate::limits::Limits;
 use crate::router::ids::MemberId;
 
-/// Refused authors that are remembered.
-pub(super) const REFUSED_MAX: usize = 1_024;
-/// So many of them are looked at whenever the register changes.
-const LOOKED_AT_ONCE: usize = 32;
 /// Chains that a linked member may have when its shares are used up.
 const RESERVED_CHAINS: usize = 4;
 
@@ -77,15 +73,17 @@ impl Amount {
 }
 
 impl LogPart {
+    /// Its share of a whole: so many of so many parts.
+    pub(super) fn share(self) -> (usize, usize) {
+        match self {
+            Self::Branch(_) | Self::Door(_) => (1, 4),
+            Self::FoundersDoor => (1, 2),
+            Self::Unknown => (1, 16),
+        }
+    }
+
     fn bound(self, limits: &Limits) -> Amount {
-        Amount::of_whole(
-            limits,
-            match self {
-                Self::Branch(_) | Self::Door(_) => (1, 4),
-                Self::FoundersDoor => (1, 2),
-                Self::Unknown => (1, 16),
-            },
-        )
+        Amount::of_whole(limits, self.share())
     }
 }
 
@@ -119,10 +117,7 @@ pub(super) struct LogShares {
     authors: BTreeMap<MemberId, AuthorUse>,
     parts: BTreeMap<LogPart, Amount>,
     linked: BTreeSet<MemberId>,
-    /// Authors of whom something was refused: another way in may have room for them.
-    refused: BTreeSet<MemberId>,
-    /// The last of them that was looked at, if others are left.
-    looked_at: Option<MemberId>,
+    refused: RefusedAuthors,
 }
 
 impl LogShares {
@@ -134,8 +129,7 @@ impl LogShares {
             authors: BTreeMap::new(),
             parts: BTreeMap::new(),
             linked: BTreeSet::new(),
-            refused: BTreeSet::new(),
-            looked_at: None,
+            refused: RefusedAuthors::default(),
         }
     }
 
@@ -271,11 +265,12 @@ impl LogShares {
         self.reserved = self.reserved.minus(kept);
     }
 
-    /// Something of an author was refused.
-    pub(super) fn refused(&mut self, author: MemberId) {
-        if self.refused.len() < REFUSED_MAX {
-            self.refused.insert(author);
-        }
+    /// Something of an author was refused that came over the link of `from`: that one answers for
+    /// an author of whom nobody knows who let it in.
+    pub(super) fn refused(&mut self, author: MemberId, from: Option<MemberId>, ways: WaysIn<'_>) {
+        let unknown = ways(&author).is_empty();
+        let counts = from.filter(|_| unknown).unwrap_or(author);
+        self.refused.insert(author, self.parts_of(&counts, ways));
     }
 
     /// Refused authors that have room for so many bytes by a way in that is known by now. Each call
@@ -287,11 +282,7 @@ impl LogShares {
         limits: &Limits,
     ) -> Vec<MemberId> {
         let mut welcome = Vec::new();
-        let behind = self.looked_at.map_or(Bound::Unbounded, Bound::Excluded);
-        let rest = self.refused.range((behind, Bound::Unbounded));
-        let next: Vec<_> = rest.take(LOOKED_AT_ONCE).copied().collect();
-        self.looked_at = next.last().copied().filter(|_| next.len() == LOOKED_AT_ONCE);
-        for author in &next {
+        for author in &self.refused.take_turns() {
             let chains = usize::from(!self.authors.contains_key(author));
             let cost = Amount { bytes, chains };
             match self.room(author, cost, Some(ways), limits) {
@@ -305,7 +296,7 @@ impl LogShares {
                 Some(Lodging::Reserve) | None => {}
             }
         }
-        self.refused.retain(|author| !welcome.contains(author));
+        welcome.iter().for_each(|author| self.refused.remove(author));
         welcome
     }
 

@@ -1,3 +1,4 @@
+use super::super::refused::{LOOKED_AT_ONCE, REFUSED_MAX};
 use super::*;
 
 const ME: MemberId = MemberId([1; 32]);
@@ -149,7 +150,7 @@ fn whoever_was_refused_is_asked_for_again_when_another_way_in_has_room() {
     let mut shares = LogShares::new(ME);
     for number in 0..3_000 {
         assert!(shares.has_room(&member(number), text(), None, &limits()));
-        shares.refused(member(number));
+        shares.refused(member(number), None, &|_| below(&[]));
     }
     assert_eq!(shares.counts(), (0, REFUSED_MAX));
     assert!(!shares.has_room(&member(7), text(), None, &limits()), "nobody is asked for it");
@@ -162,8 +163,21 @@ fn whoever_was_refused_is_asked_for_again_when_another_way_in_has_room() {
     let eve: WaysIn<'_> = &|id| if *id == EVE { below(&[]) } else { below(&[EVE]) };
     shares.take(BOB, text(), eve, &limits());
     filled(&mut shares, EVE, text(), eve);
-    shares.refused(BOB);
+    shares.refused(BOB, None, &|_| below(&[]));
     assert_eq!(all_welcome(&mut shares, eve), []);
     assert_eq!(all_welcome(&mut shares, &|_| below(&[])).len(), REFUSED_MAX);
     assert!(shares.has_room(&BOB, text(), None, &limits()));
+}
+
+#[test]
+fn whoever_brings_refused_authors_out_of_nowhere_answers_for_them() {
+    let mut shares = LogShares::new(ME);
+    let ways: WaysIn<'_> = &|id| if [EVE, BOB].contains(id) { below(&[]) } else { Vec::new() };
+    for number in 0..1_000 {
+        shares.refused(member(number), Some(EVE), ways);
+    }
+    assert_eq!(shares.counts(), (0, REFUSED_MAX / 4));
+    shares.refused(member(1_000), Some(BOB), ways);
+    assert_eq!(shares.counts(), (0, REFUSED_MAX / 4 + 1));
+    assert!(!shares.has_room(&member(1_000), text(), None, &limits()));
 }
