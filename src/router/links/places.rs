@@ -1,13 +1,24 @@
 //! Who gives way where all places for links are taken by members: each branch of the room has a
-//! share of them, so that nobody keeps others out with members that it lets in.
+//! share of them, so that nobody keeps others out with members that it lets in; and so has each
+//! neighbourhood, because whoever knows the password can come in many times.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::router::ids::{ConnId, MemberId};
 use crate::router::time::Millis;
 
-/// A member, and all who let it in, by one of its tickets.
-pub(crate) type Lineage = BTreeSet<MemberId>;
+/// What links have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LinkGroup {
+    /// This member, and all whom it let in.
+    Branch(MemberId),
+    /// The neighbourhood from which they come.
+    Near(IpAddr),
+}
+
+/// The branches in which a member is by one of its tickets, and its neighbourhood.
+pub(crate) type Lineage = BTreeSet<LinkGroup>;
 
 /// A link that may give way.
 #[derive(Debug, Clone)]
@@ -40,9 +51,9 @@ pub(crate) fn to_give_way(
     candidates.max().map(|(.., conn)| conn)
 }
 
-/// How many links each member has together with those below it.
+/// How many links there are of each group.
 struct BranchSizes<'a> {
-    sizes: BTreeMap<MemberId, usize>,
+    sizes: BTreeMap<LinkGroup, usize>,
     /// What each link counts for, by its place in the list.
     lineages: BTreeMap<usize, &'a Lineage>,
 }
@@ -56,8 +67,8 @@ impl<'a> BranchSizes<'a> {
         order.sort_by_key(|(at, place)| (place.lineages.len(), *at));
         for (at, place) in order {
             let Some(lineage) = branches.lightest(&place.lineages) else { continue };
-            for member in lineage {
-                *branches.sizes.entry(*member).or_default() += 1;
+            for group in lineage {
+                *branches.sizes.entry(*group).or_default() += 1;
             }
             branches.lineages.insert(at, lineage);
         }
@@ -68,10 +79,10 @@ impl<'a> BranchSizes<'a> {
         lineages.iter().min_by_key(|lineage| self.sizes(lineage.iter()))
     }
 
-    /// The sizes of the branches of these, the largest first.
-    fn sizes<'b>(&self, of: impl Iterator<Item = &'b MemberId>) -> Vec<usize> {
+    /// The sizes of these, the largest first.
+    fn sizes<'b>(&self, of: impl Iterator<Item = &'b LinkGroup>) -> Vec<usize> {
         let mut sizes: Vec<usize> =
-            of.map(|member| self.sizes.get(member).copied().unwrap_or(0)).collect();
+            of.map(|group| self.sizes.get(group).copied().unwrap_or(0)).collect();
         sizes.sort_unstable_by(|one, other| other.cmp(one));
         sizes
     }
@@ -92,8 +103,18 @@ mod tests {
         MemberId(id)
     }
 
+    fn branch(number: u16) -> LinkGroup {
+        LinkGroup::Branch(who(number))
+    }
+
     fn lineage(of: &[u16]) -> Vec<Lineage> {
-        vec![of.iter().copied().map(who).collect()]
+        vec![of.iter().copied().map(branch).collect()]
+    }
+
+    /// The same of somebody in this neighbourhood.
+    fn lineage_near(of: &[u16], third: u8) -> Vec<Lineage> {
+        let near = LinkGroup::Near(IpAddr::from([192, 0, third, 0]));
+        lineage(of).into_iter().map(|of| of.into_iter().chain([near]).collect()).collect()
     }
 
     /// A full node.
@@ -124,8 +145,13 @@ mod tests {
 
         fn below(&self, number: u16) -> usize {
             let is_below =
-                |place: &&LinkPlace| place.lineages.iter().all(|of| of.contains(&who(number)));
+                |place: &&LinkPlace| place.lineages.iter().all(|of| of.contains(&branch(number)));
             self.linked.iter().filter(is_below).count()
+        }
+
+        fn near(&self, third: u8) -> usize {
+            let near = LinkGroup::Near(IpAddr::from([192, 0, third, 0]));
+            self.linked.iter().filter(|place| place.lineages[0].contains(&near)).count()
         }
     }
 
@@ -162,6 +188,37 @@ mod tests {
             assert_eq!((node.linked.len(), node.below(EVE)), (PLACES, PLACES / 4));
             assert!(node.has(&[EVE]), "she herself is the last to go");
         }
+    }
+
+    #[test]
+    fn many_keys_at_one_place_keep_nobody_out_whoever_let_them_in() {
+        // All directly below the founder; and a few there, each of whom lets in others.
+        let keys: [fn(u16) -> Vec<u16>; 2] =
+            [|number| vec![number], |number| vec![number, 1_000 + number % 8]];
+        for above in keys {
+            let mut node = Node::default();
+            for number in 1_008..1_136 {
+                node.comes(&lineage_near(&above(number), 9)).unwrap();
+            }
+            assert!(node.comes(&lineage_near(&above(1_200), 9)).is_err(), "they have theirs");
+            for number in 10..106 {
+                node.comes(&lineage_near(&[number], number as u8)).unwrap();
+            }
+            assert_eq!((node.linked.len(), node.near(9)), (PLACES, PLACES / 4));
+            assert!(node.comes(&lineage_near(&[106], 106)).is_err());
+        }
+    }
+
+    #[test]
+    fn colleagues_lose_places_to_others_only() {
+        let mut node = Node::default();
+        for number in 1_000..1_128 {
+            node.comes(&lineage_near(&[number], 1)).unwrap();
+        }
+        assert!(node.comes(&lineage_near(&[1_128], 1)).is_err());
+        let last = node.comes(&lineage_near(&[10], 2)).unwrap().unwrap();
+        assert_eq!(last.lineages, lineage_near(&[1_127], 1));
+        assert!(node.comes(&last.lineages).is_err());
     }
 
     #[test]
