@@ -1,22 +1,13 @@
 //! Who may link with this node, and which record denies it to others.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Registry, lets_in};
 use crate::router::ids::{MemberId, RecordId};
-use crate::router::log::WayIn;
-use crate::router::membership::record::{How, Record};
-use crate::router::membership::{DEPTH_MAX, Seat, kept_id};
+use crate::router::membership::kept_id;
+use crate::router::membership::record::Record;
 use crate::router::notice::Standing;
 use crate::router::signed::SignedRecord;
-
-/// Members that let one in, as far as they are looked at.
-const WAYS_MAX: usize = 8;
-/// Tickets of somebody on the way, as far as they are looked at.
-const TICKETS_MAX: usize = 8;
-/// Members whose ways in are remembered.
-const REMEMBERED_MAX: usize = 1_024;
 
 /// What is known of a peer that proved its identity.
 #[derive(Debug)]
@@ -117,72 +108,6 @@ impl Registry {
         u32::try_from(removals.count()).unwrap_or(u32::MAX)
     }
 
-    /// How somebody came in, by its tickets, the nearest to the founder first; one for each who
-    /// let it in and whether by an open door, and nothing if nobody knows.
-    pub(crate) fn ways_in(&self, id: &MemberId) -> Vec<WayIn> {
-        if let Some(ways) = self.ways.borrow().get(id) {
-            return ways.clone();
-        }
-        let ways = self.find_ways(id);
-        let mut known = self.ways.borrow_mut();
-        if known.len() >= REMEMBERED_MAX {
-            known.clear();
-        }
-        known.insert(*id, ways.clone());
-        ways
-    }
-
-    fn find_ways(&self, id: &MemberId) -> Vec<WayIn> {
-        if *id == self.founder {
-            return vec![WayIn::default()];
-        }
-        let mut ways: Vec<((MemberId, bool), WayIn)> = Vec::new();
-        let issued = self.issued_to(id).and_then(|issued| match &issued.record {
-            Record::Ticket(ticket) => Some((ticket.how, ticket.by, ticket.parent)),
-            _ => None,
-        });
-        for (how, by, parent) in self.membership().tickets_of(id).map(let_in_by).chain(issued) {
-            let kind = (by, how == How::Open);
-            if ways.len() < WAYS_MAX && ways.iter().all(|(other, _)| *other != kind) {
-                ways.push((kind, self.way_up(how, by, parent)));
-            }
-        }
-        ways.into_iter().map(|(_, way)| way).collect()
-    }
-
-    /// The way up to the founder from a ticket of this kind, by this signer, below `parent`.
-    fn way_up(&self, how: How, by: MemberId, parent: Option<RecordId>) -> WayIn {
-        let mut way = WayIn::default();
-        let (mut open, mut signers) = (false, BTreeSet::new());
-        let mut at = Some((how, by, parent));
-        // Deeper tickets do not live.
-        for _ in 0..DEPTH_MAX {
-            let Some((how, by, parent)) = at else { break };
-            signers.insert(by);
-            if how == How::Open {
-                open = true;
-                way.by_founder |= by == self.founder;
-                note(&mut way.doors, Some(by).filter(|by| *by != self.founder));
-            }
-            let upper = parent.and_then(|parent| self.membership().ticket(&parent));
-            let holder = upper.map(|seat| seat.member);
-            let charged = holder.filter(|of| signers.contains(of) || self.may_place(&by, of));
-            note(if open { &mut way.doors } else { &mut way.above }, charged);
-            at = upper.map(let_in_by);
-        }
-        way
-    }
-
-    /// Whether `signer` is believed about whom `holder` let in: it could put it out. Anybody can
-    /// give anybody a ticket, and put others below that.
-    fn may_place(&self, signer: &MemberId, holder: &MemberId) -> bool {
-        let membership = self.membership();
-        let tickets: Vec<_> = membership.tickets_of(holder).take(TICKETS_MAX + 1).collect();
-        *signer == self.founder
-            || tickets.len() <= TICKETS_MAX
-                && tickets.iter().all(|seat| membership.is_above(signer, &seat.id))
-    }
-
     // For people.
 
     /// What somebody is in the room.
@@ -217,19 +142,4 @@ impl Registry {
         };
         Some(above)
     }
-}
-
-/// How somebody came by a ticket, who let it in, and by which ticket of its own. Whoever answers an
-/// invitation lets the guest in, not its maker: that one may know nothing of it.
-fn let_in_by(seat: &Seat) -> (How, MemberId, Option<RecordId>) {
-    match seat.invited {
-        Some(invited) => (seat.how, invited.answerer, invited.standing),
-        None => (seat.how, seat.by, seat.parent),
-    }
-}
-
-/// Adds somebody to a list, once.
-fn note(list: &mut Vec<MemberId>, member: Option<MemberId>) {
-    let new = member.filter(|member| !list.contains(member));
-    list.extend(new);
 }

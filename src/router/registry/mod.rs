@@ -23,6 +23,7 @@ mod signing;
 mod stewards;
 mod telling;
 mod tickets;
+mod ways;
 
 #[cfg(test)]
 mod tests;

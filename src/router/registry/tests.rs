@@ -1,3 +1,4 @@
+use super::ways::WAYS_MAX;
 use super::*;
 use crate::router::context::Context;
 use crate::router::event::{Draw, Effect};
@@ -59,6 +60,21 @@ impl LoneNode {
 
 fn who(byte: u8) -> MemberId {
     Context::of_test("", byte).my_id
+}
+
+/// A ticket that somebody signs below this one.
+fn ticket(room: &RoomId, (by, parent): (u8, RecordId), member: u8, how: How) -> Arc<SignedRecord> {
+    let ticket = Ticket {
+        by: who(by),
+        parent: Some(parent),
+        member: who(member),
+        how,
+        rank: 0,
+        knows: BTreeSet::new(),
+        pardons: BTreeSet::new(),
+        invited: None,
+    };
+    SignedRecord::sign(room, &LoneNode::alone(by).cx.me, Record::Ticket(ticket), None)
 }
 
 #[test]
@@ -178,20 +194,8 @@ fn nobody_is_charged_for_whom_somebody_else_put_below_it() {
     let mut ada = LoneNode::alone(1);
     let bo = ada.lets_in(who(2), How::Password);
     let eve = ada.lets_in(who(3), How::Password);
-    let ticket = |by: u8, parent: RecordId, member: u8| {
-        let ticket = Ticket {
-            by: who(by),
-            parent: Some(parent),
-            member: who(member),
-            how: How::Password,
-            rank: 0,
-            knows: BTreeSet::new(),
-            pardons: BTreeSet::new(),
-            invited: None,
-        };
-        let me = &LoneNode::alone(by).cx.me;
-        SignedRecord::sign(&ada.registry.room(), me, Record::Ticket(ticket), None)
-    };
+    let room = ada.registry.room();
+    let ticket = |by, parent, member| ticket(&room, (by, parent), member, How::Password);
     // Eve gives Bo a ticket, too, and puts her puppet below it.
     let bos = ticket(3, eve.id, 2);
     let puppet = ticket(3, bos.id, 4);
@@ -202,4 +206,47 @@ fn nobody_is_charged_for_whom_somebody_else_put_below_it() {
     let above = |byte: u8| ada.registry.ways_in(&who(byte)).remove(0).above;
     assert_eq!(above(4), [who(3)]);
     assert_eq!((above(5), above(6)), (vec![who(2)], vec![who(2)]));
+}
+
+/// Ana lets in bo and eve, bo lets in cy, cy di, and di dan. All of eve's puppets are nearer to the
+/// founder than di, and give dan a ticket.
+#[test]
+fn nobody_hides_the_way_by_which_somebody_came() {
+    let mut ana = LoneNode::alone(1);
+    let room = ana.registry.room();
+    let honest = |by, (parent, member)| ticket(&room, (by, parent), member, How::Password);
+    let bo = ana.lets_in(who(2), How::Password);
+    let eve = ana.lets_in(who(3), How::Password);
+    let cy = honest(2, (bo.id, 4));
+    let di = honest(4, (cy.id, 5));
+    let dan = honest(5, (di.id, 6));
+    ana.act(|registry, at| registry.take_in(at, &[cy, di, dan], None));
+    assert_eq!(above_of(&ana, 6), [di_above()]);
+    for number in 20..40 {
+        let puppet = honest(3, (eve.id, number));
+        let nearer = honest(number, (puppet.id, 6));
+        ana.act(|registry, at| registry.take_in(at, &[puppet, nearer], None));
+    }
+    let ways = above_of(&ana, 6);
+    assert!(ways.len() == WAYS_MAX && ways.contains(&di_above()), "{ways:?}");
+    // Nor with open doors, be they ever so many.
+    for number in 40..60 {
+        let puppet = ana.lets_in(who(number), How::Password);
+        let open = ticket(&room, (number, puppet.id), 6, How::Open);
+        ana.act(|registry, at| registry.take_in(at, &[open], None));
+    }
+    let ways = above_of(&ana, 6);
+    assert!(ways.len() == 2 * WAYS_MAX && ways.contains(&di_above()), "{ways:?}");
+    // Eight at least have nobody in common: no four of them can use up all that is shared out.
+    let apart = ana.registry.ways_in(&who(6)).into_iter().filter(|way| way.above.is_empty());
+    let doors: BTreeSet<MemberId> = apart.flat_map(|way| way.doors).collect();
+    assert_eq!(doors.len(), WAYS_MAX);
+}
+
+fn di_above() -> Vec<MemberId> {
+    vec![who(5), who(4), who(2)]
+}
+
+fn above_of(node: &LoneNode, byte: u8) -> Vec<Vec<MemberId>> {
+    node.registry.ways_in(&who(byte)).into_iter().map(|way| way.above).collect()
 }
