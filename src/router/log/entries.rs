@@ -18,7 +18,7 @@ use crate::router::signed::{Chain, ENTRY_MAX_BYTES, EntryRef, PARENTS_MAX, Signe
 use crate::router::time::Millis;
 
 /// Bytes in one answer of repair.
-const ANSWER_BYTES: usize = 256 * 1024;
+pub(super) const ANSWER_BYTES: usize = 256 * 1024;
 /// So much may be needed for the next entry: what would not fit is not asked for.
 const NEXT_BYTES: usize = 2 * ENTRY_MAX_BYTES + 256;
 

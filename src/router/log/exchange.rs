@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::entries::Entries;
+use super::entries::{ANSWER_BYTES, Entries};
 use crate::limits::Limits;
 use crate::router::ids::MemberId;
 use crate::router::inspect::Load;
@@ -27,8 +27,16 @@ pub(super) struct Question {
     expired: bool,
     pub(super) chains: Vec<Wanted>,
     pub(super) received: usize,
+    pub(super) received_bytes: usize,
     /// Of these something came that is not taken.
     pub(super) refused: BTreeSet<Chain>,
+}
+
+impl Question {
+    /// Whether the answer has at least a quarter of what fits into one.
+    pub(super) fn brought_much(&self, limits: &Limits) -> bool {
+        self.received >= limits.answer_entries / 4 || self.received_bytes >= ANSWER_BYTES / 4
+    }
 }
 
 /// One link, as the log sees it.
@@ -199,6 +207,7 @@ impl Exchange {
             expired: false,
             chains: chains.clone(),
             received: 0,
+            received_bytes: 0,
             refused: BTreeSet::new(),
         };
         self.asked = Some(question);

@@ -5,6 +5,7 @@
 //! node said. What an entry means is none of its business: a text, a name and an offer are alike
 //! to it.
 
+mod asked;
 mod entries;
 mod exchange;
 mod openings;
@@ -19,6 +20,7 @@ mod waiting;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::asked::AskedChains;
 use self::entries::Entries;
 use self::exchange::Exchange;
 use self::openings::Openings;
@@ -36,7 +38,6 @@ use crate::router::inspect::Load;
 use crate::router::message::{Message, PushedEntry};
 use crate::router::notice::{Code, Failure};
 use crate::router::signed::{Chain, ENTRY_MAX_BYTES, EntryBody, Kind, Offer, SignedEntry};
-use crate::router::time::Millis;
 use crate::router::timers::Timer;
 
 /// What is said in a room, and this node's part of it.
@@ -57,8 +58,7 @@ pub(crate) struct Log {
     openings: Openings,
     pushes: Pushes,
     exchanges: BTreeMap<ConnId, Exchange>,
-    /// Which link each chain was asked of, and when.
-    asked: BTreeMap<Chain, (ConnId, Millis)>,
+    asked: AskedChains,
 }
 
 impl Log {
@@ -75,7 +75,7 @@ impl Log {
             openings: Openings::default(),
             pushes: Pushes::default(),
             exchanges: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            asked: AskedChains::default(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Log;
+use super::asked::ASK_TIMEOUT_MS;
 use super::exchange::Exchange;
 use super::pushes::Accountable;
 use super::shares::{WaysIn, parts_of};
@@ -15,8 +16,6 @@ use crate::router::notice::Receipt;
 use crate::router::signed::{Chain, SignedEntry};
 use crate::router::timers::Timer;
 
-/// An unanswered question of repair goes to another link after so long.
-const ASK_TIMEOUT_MS: u64 = 2_000;
 /// The longest that others wait to hear how far we have a chain.
 pub(super) const HAVES_PAUSE_MS: u64 = 1_000;
 /// The longest that an author waits to hear that it was refused.
@@ -53,9 +52,7 @@ impl Log {
             self.entries.link(member, false);
         }
         cx.timers.set(Timer::Repair(conn), None);
-        let asked = self.asked.len();
-        self.asked.retain(|_, (of, _)| *of != conn);
-        if self.asked.len() < asked {
+        if self.asked.link_down(conn) {
             self.mark_all(cx);
         }
     }
@@ -322,6 +319,7 @@ impl Log {
             return Err(());
         }
         asked.received += entries.len();
+        asked.received_bytes += entries.iter().map(|entry| entry.bytes().len()).sum::<usize>();
         let wanted = |entry: &&Arc<SignedEntry>| {
             asked.chains.iter().any(|wanted| wanted.chain == entry.body.chain)
         };
@@ -343,8 +341,10 @@ impl Log {
         let Some(asked) = exchange.asked.take_if(|asked| asked.number == number) else { return };
         let mut any = false;
         for wanted in &asked.chains {
-            self.asked.remove(&wanted.chain);
-            let Some(have) = exchange.theirs.get(&wanted.chain) else { continue };
+            let Some(have) = exchange.theirs.get(&wanted.chain) else {
+                self.asked.answered(&wanted.chain, conn, (false, cx.now));
+                continue;
+            };
             let lacks = self.entries.lacks(have, cx.limits());
             let progress = match (lacks, exchange.probes.get(&wanted.chain)) {
                 // It came whole.
@@ -356,6 +356,12 @@ impl Log {
             };
             any |= progress;
             let refused = asked.refused.contains(&wanted.chain);
+            if lacks.is_none() {
+                self.asked.is_here(&wanted.chain);
+            } else {
+                let much = progress && !refused && asked.brought_much(cx.limits());
+                self.asked.answered(&wanted.chain, conn, (much, cx.now));
+            }
             if lacks.is_none() || refused || !progress && asked.received == 0 {
                 exchange.behind.remove(&wanted.chain);
             } else if progress {
@@ -392,9 +398,7 @@ impl Log {
         let rest = exchange.behind.difference(&missing);
         let (mut chains, mut settled) = (Vec::new(), Vec::new());
         for chain in first.chain(rest) {
-            let elsewhere = self.asked.get(chain);
-            let waits = |at: &crate::router::time::Millis| now < at.plus(ASK_TIMEOUT_MS);
-            if elsewhere.is_some_and(|(of, at)| *of != conn && waits(at)) || of_author(chain) {
+            if !self.asked.may_ask(chain, conn, now) || of_author(chain) {
                 continue;
             }
             let Some(have) = exchange.theirs.get(chain) else { continue };
@@ -415,12 +419,13 @@ impl Log {
         let exchange = self.exchanges.get_mut(&conn)?;
         for chain in &settled {
             exchange.behind.remove(chain);
+            self.asked.is_here(chain);
         }
         if chains.is_empty() {
             return None;
         }
         for wanted in &chains {
-            self.asked.insert(wanted.chain, (conn, now));
+            self.asked.ask(wanted.chain, conn, now, limits.chains);
             if self.entries.chain_len(&wanted.chain) > wanted.from {
                 exchange.probes.entry(wanted.chain).or_insert(wanted.from);
             }
@@ -435,7 +440,7 @@ impl Log {
         let expired = exchange.expire(cx.now);
         // Even while the link takes nothing; otherwise it is set again when it is spoken to.
         cx.timers.set(Timer::Repair(conn), exchange.asked_deadline());
-        let freed = expired.iter().filter(|chain| self.asked.remove(chain).is_some()).count();
+        let freed = expired.iter().filter(|chain| self.asked.is_late(chain, conn, cx.now)).count();
         if freed > 0 {
             self.mark_all(cx);
         }
