@@ -3,8 +3,9 @@
 //! read more slowly, until the system takes no more of the peer's, and nobody else waits.
 //!
 //! Entries that are pushed are slowed down late, because a script's thousands of lines may come at
-//! once, but verifying a signature costs more than all else: those that the router would drop anyway
-//! are not verified. Whose they are is not known by then, so only the member that sends them pays.
+//! once. But verifying a signature costs more than all else: those that the router would drop
+//! anyway are not verified. Whose they are is not known by then, so only the member that sends
+//! them pays.
 //!
 //! Buckets outlive connections. Their bursts are the floor: they hold more than any klatch says at
 //! once, so nobody is slowed down who only does what klatch does.
@@ -72,7 +73,7 @@ impl MessageKind {
             Self::Secrets => (10, 512),
             // Ten thousand lines out of a pipe. What exceeds the log's own rate is repaired.
             Self::Entries | Self::EntriesOfOthers => (1_000, 16_384),
-            // A little more than the router takes of one author, so that it sees that there is more.
+            // A little more than the router takes of one author: it is to see that there is more.
             Self::EntriesVerified => (60, 1_200),
             // Bursts of two scripts, and then as much as four may say.
             Self::EntriesOfOthersVerified => (200, 2_000),

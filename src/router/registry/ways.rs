@@ -47,9 +47,13 @@ impl Registry {
         let tickets = self.membership().tickets_of(id).map(let_in_by).chain(issued);
         let tickets: Vec<LetIn> =
             tickets.filter(|(how, by, _)| kinds.insert((*by, *how == How::Open))).collect();
-        let ways = most_different(tickets.iter().map(|ticket| self.route(*ticket)).collect());
-        let chosen = tickets.iter().enumerate().filter(|(at, _)| ways.contains(at));
-        chosen.map(|(_, (how, by, parent))| self.way_up(*how, *by, *parent)).collect()
+        let chosen = if tickets.len() <= WAYS_MAX {
+            (0..tickets.len()).collect()
+        } else {
+            most_different(tickets.iter().map(|ticket| self.route(*ticket)).collect())
+        };
+        let tickets = tickets.into_iter().enumerate().filter(|(at, _)| chosen.contains(at));
+        tickets.map(|(_, (how, by, parent))| self.way_up(how, by, parent)).collect()
     }
 
     /// Whose tickets are above this one, and whether one of all these is open.
@@ -115,9 +119,9 @@ impl Route {
     }
 }
 
-/// Which ways are looked at, by their places in the list. Anybody can give tickets to somebody else:
-/// where there are many ways, those count that part nearest to the founder, so that nobody hides
-/// others behind tickets by keys of its own. Ways through open doors are chosen apart.
+/// Which ways are looked at, by their places in the list. Anybody can give tickets to somebody
+/// else: where there are many ways, those count that part nearest to the founder, so that nobody
+/// hides others behind tickets by keys of its own. Ways through open doors are chosen apart.
 fn most_different(routes: Vec<Route>) -> BTreeSet<usize> {
     let mut chosen = BTreeSet::new();
     let (open, closed): (Vec<_>, Vec<_>) =
