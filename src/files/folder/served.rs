@@ -37,7 +37,7 @@ pub type FolderTrees = BTreeMap<u32, Arc<FileTree>>;
 
 /// Under which names the files lie, and how to see whether they are what they were.
 #[derive(Debug)]
-enum Names {
+enum ServedNames {
     /// Those of the manifest, with what the files looked like when they were hashed.
     Own(Vec<Option<Stamp>>),
     /// Names made safe; files bear the times of the manifest.
@@ -51,7 +51,7 @@ pub struct ServedFolder {
     units: Arc<Units>,
     held: HeldUnits,
     trees: Mutex<FolderTrees>,
-    names: Names,
+    names: ServedNames,
     top: RwLock<PathBuf>,
     finished: AtomicBool,
     /// Received files whose times the disk did not take, as they were found at the end.
@@ -73,7 +73,7 @@ impl ServedFolder {
         trees: FolderTrees,
     ) -> Self {
         let held = HeldUnits::all(units.count());
-        Self::new((manifest, units), (held, trees), Names::Own(stamps), (top, true))
+        Self::new((manifest, units), (held, trees), ServedNames::Own(stamps), (top, true))
     }
 
     /// A folder that is being received below `top`; nothing is held yet.
@@ -85,13 +85,13 @@ impl ServedFolder {
     ) -> Self {
         let held = HeldUnits::none(units.count());
         let here = (held, FolderTrees::new());
-        Self::new((manifest, units), here, Names::Received(paths), (top, false))
+        Self::new((manifest, units), here, ServedNames::Received(paths), (top, false))
     }
 
     fn new(
         (manifest, units): (Arc<Manifest>, Arc<Units>),
         (held, trees): (HeldUnits, FolderTrees),
-        names: Names,
+        names: ServedNames,
         (top, finished): (PathBuf, bool),
     ) -> Self {
         Self {
@@ -297,8 +297,8 @@ impl ServedFolder {
         let listed = self.manifest.entry(entry).ok_or(ServeError::Changed)?;
         let facts = listed.file.ok_or(ServeError::Changed)?;
         let file = match &self.names {
-            Names::Own(_) => chain.file(&listed.path),
-            Names::Received(paths) => {
+            ServedNames::Own(_) => chain.file(&listed.path),
+            ServedNames::Received(paths) => {
                 let path = paths.path(entry, &listed.path).ok_or(ServeError::Changed)?;
                 chain.file(&path)
             }
@@ -328,13 +328,13 @@ impl ServedFolder {
 
     fn is_unchanged(&self, file: &File, entry: u32, listed: &ListedFile) -> bool {
         match &self.names {
-            Names::Own(stamps) => {
+            ServedNames::Own(stamps) => {
                 let stamp = stamps.get(entry as usize).copied().flatten();
                 stamp.is_some() && Stamp::of(file).ok() == stamp
             }
             // A long file that is being written bears the time of its last chunk.
-            Names::Received(_) if self.path().is_none() => true,
-            Names::Received(_) => {
+            ServedNames::Received(_) if self.path().is_none() => true,
+            ServedNames::Received(_) => {
                 let Ok(facts) = Facts::of(file) else { return false };
                 match self.untimed.get().and_then(|untimed| untimed.get(&entry)) {
                     Some(stamp) => *stamp == Stamp::in_facts(&facts),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use super::{Names, ServedFolder};
+use super::{ServedFolder, ServedNames};
 use crate::files::folder::chain::FolderChain;
 use crate::sys::folders::FolderHandle;
 
@@ -68,7 +68,7 @@ impl ServedFolder {
     /// # Errors
     /// The first error of the disk; the rest is removed all the same.
     pub fn remove_copy(&self) -> io::Result<()> {
-        if !matches!(self.names, Names::Own(_)) {
+        if !matches!(self.names, ServedNames::Own(_)) {
             return Ok(());
         }
         let top = self.top();
