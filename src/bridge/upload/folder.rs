@@ -151,7 +151,7 @@ impl SharedTree {
         coming: &Coming<'_>,
     ) -> Result<(), NotTaken> {
         let failed = |error: io::Error| NotTaken::disk("write to", top, &error);
-        let mut branch = Branch::new(FolderHandle::open(top).map_err(failed)?);
+        let mut branch = WrittenBranch::new(FolderHandle::open(top).map_err(failed)?);
         let mut buffer = vec![0; PIECE_BYTES];
         for (number, entry) in (0..).zip(self.manifest.iter()) {
             let Some((folder, name)) = self.paths.place(number, &entry.path) else { continue };
@@ -173,12 +173,12 @@ impl SharedTree {
 }
 
 /// The folder in which is written, and those above it: what is sorted fills them one by one.
-struct Branch {
+struct WrittenBranch {
     top: FolderHandle,
     open: Vec<(u32, FolderHandle)>,
 }
 
-impl Branch {
+impl WrittenBranch {
     fn new(top: FolderHandle) -> Self {
         Self { top, open: Vec::new() }
     }

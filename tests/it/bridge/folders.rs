@@ -79,7 +79,8 @@ fn a_folder_given_in_the_page_is_one_offer_and_arrives_whole() {
     arrived(&dir.join("photos"));
     bob.done("wait file photos");
     bob.done("download photos");
-    arrived(&bob.saved()[0]);
+    let finished = bob.expect(json!({"event": "download_finished"}));
+    arrived(finished["path"].as_str().unwrap().as_ref());
     // There is nothing of it to be shown.
     page.refused(json!({"command": "media", "offer": first["id"]}), "no_such_offer");
     // The same again has a copy of its own, and each goes with its offer.
@@ -93,7 +94,8 @@ fn a_folder_given_in_the_page_is_one_offer_and_arrives_whole() {
     bob.quit();
     carol.done("wait file photos");
     carol.done("download photos");
-    arrived(&carol.saved()[0]);
+    let finished = carol.expect(json!({"event": "download_finished"}));
+    arrived(finished["path"].as_str().unwrap().as_ref());
     page.done(json!({"command": "withdraw", "offer": first["id"]}));
     arrived(&dir.join("photos"));
     page.done(json!({"command": "restore", "offer": first["id"]}));
