@@ -97,7 +97,7 @@ fn what_cannot_be_sent_says_why() {
     fs::create_dir(folder.path("album")).unwrap();
     if !crate::common::root() {
         fs::write(folder.path("album/secret"), b"").unwrap();
-        let nobody = fs::Permissions::from_mode(0);
+        let nobody = fs::Permissions::from_mode(0o0);
         fs::set_permissions(folder.path("album/secret"), nobody).unwrap();
         let text = alice.refused(&format!("send {}", at("album")), "permission_denied");
         assert!(text.contains("secret cannot be read"), "{text}");

@@ -35,7 +35,7 @@ pub type FolderTrees = BTreeMap<u32, Arc<FileTree>>;
 
 /// Under which names the files lie, and how to see whether they are what they were.
 #[derive(Debug)]
-enum Names {
+enum ServedNames {
     /// Those of the manifest, with what the files looked like when they were hashed.
     Own(Vec<Option<Stamp>>),
     /// Names made safe; files bear the times of the manifest.
@@ -49,7 +49,7 @@ pub struct ServedFolder {
     units: Arc<Units>,
     held: HeldUnits,
     trees: Mutex<FolderTrees>,
-    names: Names,
+    names: ServedNames,
     top: RwLock<PathBuf>,
     finished: AtomicBool,
     /// Received files whose times the disk did not take, as they were found at the end.
@@ -71,7 +71,7 @@ impl ServedFolder {
         trees: FolderTrees,
     ) -> Self {
         let held = HeldUnits::all(units.count());
-        let (names, finished) = (Names::Own(stamps), true.into());
+        let (names, finished) = (ServedNames::Own(stamps), true.into());
         let (trees, top) = (Mutex::new(trees), RwLock::new(top));
         let (untimed, list, changed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Self { manifest, units, held, trees, names, top, finished, untimed, list, changed }
@@ -85,7 +85,7 @@ impl ServedFolder {
         top: PathBuf,
     ) -> Self {
         let held = HeldUnits::none(units.count());
-        let (names, finished) = (Names::Received(paths), false.into());
+        let (names, finished) = (ServedNames::Received(paths), false.into());
         let (trees, top) = (Mutex::default(), RwLock::new(top));
         let (untimed, list, changed) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Self { manifest, units, held, trees, names, top, finished, untimed, list, changed }
@@ -307,8 +307,8 @@ impl ServedFolder {
         let listed = self.manifest.entry(entry).ok_or(ServeError::Changed)?;
         let facts = listed.file.ok_or(ServeError::Changed)?;
         let file = match &self.names {
-            Names::Own(_) => chain.file(&listed.path),
-            Names::Received(paths) => {
+            ServedNames::Own(_) => chain.file(&listed.path),
+            ServedNames::Received(paths) => {
                 let path = paths.path(entry, &listed.path).ok_or(ServeError::Changed)?;
                 chain.file(&path)
             }
@@ -338,13 +338,13 @@ impl ServedFolder {
 
     fn is_unchanged(&self, file: &File, entry: u32, listed: &ListedFile) -> bool {
         match &self.names {
-            Names::Own(stamps) => {
+            ServedNames::Own(stamps) => {
                 let stamp = stamps.get(entry as usize).copied().flatten();
                 stamp.is_some() && Stamp::of(file).ok() == stamp
             }
             // A long file that is being written bears the time of its last chunk.
-            Names::Received(_) if self.path().is_none() => true,
-            Names::Received(_) => {
+            ServedNames::Received(_) if self.path().is_none() => true,
+            ServedNames::Received(_) => {
                 let Ok(facts) = Facts::of(file) else { return false };
                 match self.untimed.get().and_then(|untimed| untimed.get(&entry)) {
                     Some(stamp) => *stamp == Stamp::in_facts(&facts),
