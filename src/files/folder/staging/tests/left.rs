@@ -41,7 +41,7 @@ fn a_leftover_is_known_by_its_name_and_parts_by_the_id_of_their_folder() {
     assert_eq!(found.len(), 1);
     assert_eq!((&found[0].id, found[0].name.as_deref()), (&id, Some("photos/")));
     for name in ["photos", "photos/"] {
-        assert_eq!(leftovers::named(&*disk, dir.path(), name).unwrap(), [id.clone()]);
+        assert_eq!(leftovers::named(&*disk, dir.path(), name).unwrap(), std::slice::from_ref(&id));
     }
     assert!(leftovers::named(&*disk, dir.path(), "photo").unwrap().is_empty());
     // The name does not disturb the hints.
