@@ -288,6 +288,9 @@ impl Transfers {
                 return self.open_manifest((file, turn), (size, root), copy);
             }
             Effect::ReadManifest { file, turn } => return self.read_manifest(file, turn),
+            Effect::ListFolder { face, line, folder, manifest, path } => {
+                return self.list_folder((face, line), folder, manifest, path);
+            }
             Effect::OpenFolder { file, turn, manifest, name, part, copy, folder } => {
                 let opening = FolderOpening { file, turn, manifest, name, part, copy, folder };
                 return self.open_folder(opening);

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use super::hashing::serve_manifest;
 use super::owed::ReplyGuard;
 use super::{TransferShared, Transfers, failures};
+use crate::files::folder::listing::list;
 use crate::files::folder::manifest::{Manifest, ManifestError};
 use crate::files::folder::memory::ManifestBytes;
 use crate::files::folder::paths::LocalPaths;
@@ -25,9 +26,10 @@ use crate::net::lane::ChunkWanted;
 use crate::router::bitmap::Bitmap;
 use crate::router::command::SaveAs;
 use crate::router::event::{DiskError, Event, PartState, ReadManifest};
-use crate::router::ids::{Digest32, FileId};
+use crate::router::ids::{Digest32, FaceId, FileId};
 use crate::router::layout::{FolderLayout, ListedUnits};
-use crate::router::notice::{Code, Failure};
+use crate::router::notice::{Code, Failure, FileInfo};
+use crate::router::part::FolderPart;
 use crate::router::signed::FolderSummary;
 use crate::router::swarm::FILE_MAX_BYTES;
 use crate::router::text::Untrusted;
@@ -69,7 +71,7 @@ pub(super) struct FolderContent {
     /// What an earlier run said that it had.
     claimed: Bitmap,
     /// What of it is wanted; `None`: all. Only all of it is served.
-    part: Option<String>,
+    part: Option<FolderPart>,
     turn: AtomicU64,
     /// The last field: tells when the staging folder is closed.
     _gone: BuiltGuard,
@@ -90,7 +92,7 @@ impl BuiltFolders {
     fn obtain(
         &self,
         folder: FileId,
-        part: Option<&String>,
+        part: Option<&FolderPart>,
         begin: impl FnOnce() -> Result<FolderContent, DiskError>,
     ) -> Result<Arc<FolderContent>, DiskError> {
         let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
@@ -249,7 +251,7 @@ pub(super) struct FolderOpening {
     pub(super) turn: u64,
     pub(super) manifest: FileId,
     pub(super) name: String,
-    pub(super) part: Option<String>,
+    pub(super) part: Option<FolderPart>,
     pub(super) copy: bool,
     pub(super) folder: Option<PathBuf>,
 }
@@ -306,6 +308,29 @@ impl Transfers {
         submitted.err().map(|_| answer(Err(failures::too_much())))
     }
 
+    /// Looks what a manifest that is here lists at a path.
+    pub(super) fn list_folder(
+        &self,
+        (face, line): (FaceId, u64),
+        folder: FileInfo,
+        manifest: FileId,
+        path: String,
+    ) -> Option<Event> {
+        let shared = Arc::clone(&self.shared);
+        let (of, answered) = (folder.clone(), folder.clone());
+        let answer =
+            move |folder: FileInfo, result| Event::FolderListed { face, line, folder, result };
+        let submitted = self.disk.submit(move || {
+            let failed = answer(of.clone(), Err(failures::inside()));
+            let owed = ReplyGuard::new(&shared.host.inbox, failed);
+            let listed = shared.manifest_here(&manifest).and_then(|manifest| {
+                list(&manifest, &path).ok_or_else(|| nothing_like(of.name.raw(), &path))
+            });
+            owed.send(answer(of, listed));
+        });
+        submitted.err().map(|_| answer(answered, Err(failures::too_much())))
+    }
+
     pub(super) fn open_folder(&self, opening: FolderOpening) -> Option<Event> {
         let FolderOpening { file, turn, .. } = opening;
         let earlier = {
@@ -347,6 +372,18 @@ impl Transfers {
 }
 
 impl TransferShared {
+    /// A manifest that is here: in memory, or as somebody's file.
+    fn manifest_here(&self, manifest: &FileId) -> Result<Arc<Manifest>, Failure> {
+        let known = self.host.sources.get(manifest).ok_or_else(failures::inside)?;
+        if let Some(manifest) = known.manifest() {
+            return Ok(manifest);
+        }
+        let path = known.path_now().ok_or_else(failures::inside)?;
+        let read = std::fs::read(path).map_err(|_| failures::inside())?;
+        let decoded = Manifest::decode(read).map_err(|error| bad_manifest(&error))?;
+        Ok(Arc::new(decoded))
+    }
+
     fn read_manifest(&self, file: FileId, turn: u64) -> Result<ReadManifest, Failure> {
         let content = self.lock().manifest(file, turn);
         let read = content.map(|content| content.bytes.read());
@@ -404,15 +441,10 @@ impl TransferShared {
         let bad = |error| failures::lasting(bad_manifest(&error));
         let units = Arc::new(Units::of(&manifest).map_err(bad)?);
         let paths = Arc::new(LocalPaths::of(&manifest, false).map_err(bad)?);
-        let wanted = match &opening.part {
-            Some(part) => select(&manifest, part),
-            None => Bitmap::all(manifest.len()),
-        };
-        if let Some(part) = opening.part.as_ref().filter(|_| wanted.count() == 0) {
-            let (name, part) = (Untrusted::new(&*opening.name), Untrusted::new(&**part));
-            let text = format!("{name} has nothing like {part} in it");
-            return Err(failures::lasting(Failure::new(Code::NothingMatches, text)));
-        }
+        let selected = opening.part.as_ref().map(|part| select(&manifest, part)).transpose();
+        let selected = selected.map_err(|missing| nothing_like(&opening.name, missing.text()));
+        let wanted = selected.map_err(failures::lasting)?;
+        let wanted = wanted.unwrap_or_else(|| Bitmap::all(manifest.len()));
         let plan = FolderPlan {
             wanted,
             manifest: Arc::clone(&manifest),
@@ -520,6 +552,13 @@ fn copy_folder(
         content.served.held().insert(unit);
     }
     Ok(())
+}
+
+/// There is nothing like that in the folder.
+pub(super) fn nothing_like(folder: &str, path: &str) -> Failure {
+    let (name, path) = (Untrusted::new(folder), Untrusted::new(path));
+    let text = format!("{name} has nothing like {path} in it: `files {name}` shows what it has");
+    Failure::new(Code::NothingMatches, text)
 }
 
 fn bad_manifest(error: &ManifestError) -> Failure {

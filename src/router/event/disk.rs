@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, FileId};
 use crate::router::layout::FolderLayout;
-use crate::router::notice::Failure;
+use crate::router::notice::{Failure, FolderRow};
 use crate::router::signed::FolderSummary;
 
 /// What to request from a host.
@@ -43,6 +43,17 @@ pub struct ReadManifest {
     pub summary: FolderSummary,
     /// In which units it is fetched.
     pub layout: FolderLayout,
+}
+
+/// What lies in one folder of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderListing {
+    /// Where, with a slash behind it; nothing means the whole.
+    pub path: String,
+    /// Folders, then files, by their names.
+    pub list: Vec<FolderRow>,
+    /// How many more there are.
+    pub more: u32,
 }
 
 /// A partial file that was opened.

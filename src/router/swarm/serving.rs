@@ -62,6 +62,7 @@ impl Swarm {
             cx.effect(Effect::Unserve { file });
         }
         self.manifests.clear();
+        self.looks.forget_kept();
         self.uploads.clear();
     }
 
