@@ -191,3 +191,35 @@ fn what_is_in_a_folder_is_listed_without_it() {
     let listed = bob.expect(json!({"event": "folder"}));
     assert_eq!(listed["list"][1], row("b.jpg", false, 1, 200_000));
 }
+
+#[test]
+fn of_a_new_version_only_the_difference_is_fetched() {
+    let [mut alice, mut bob, mut carol] = room(["alice", "bob", "carol"]);
+    let folder = Folder::new();
+    let top = folder.path("photos");
+    make(&top);
+    fs::create_dir(top.join("many")).unwrap();
+    for number in 0..400 {
+        fs::write(top.join(format!("many/{number}")), content(number + 10, 3_000)).unwrap();
+    }
+    let send = format!("send '{}'", top.display());
+    alice.done(&send);
+    let all = alice.expect(json!({"event": "file_offered"}));
+    for person in [&mut bob, &mut carol] {
+        person.done("wait file photos");
+        person.done("download photos");
+        person.expect(json!({"event": "download_finished"}));
+    }
+    fs::write(top.join("many/200"), content(9, 2_999)).unwrap();
+    alice.done(&send);
+    for person in [&mut bob, &mut carol] {
+        person.expect(json!({"event": "file_offered", "replaces": all["id"]}));
+        person.done("download photos");
+        let finished = person.expect(json!({"event": "download_finished"}));
+        assert_eq!(finished["bytes_fetched"], 2_999);
+        let saved = Path::new(finished["path"].as_str().unwrap());
+        arrived(saved);
+        assert!(same(&saved.join("many/200"), &content(9, 2_999)));
+        assert!(same(&saved.join("many/399"), &content(409, 3_000)));
+    }
+}

@@ -10,7 +10,7 @@
 //!   was changed by another program, and is hashed again.
 //! - Nothing is merged into an existing folder, and nothing is replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ use crate::crypto::hash::digest;
 use crate::files::disk::{Disk, write_all_at};
 use crate::files::hash::{BUFFER_BYTES, HashError, hash_chunk, hash_file};
 use crate::files::hidden::{NUMBERS, lock, open_or_create};
+use crate::files::merkle::FileTree;
 use crate::files::part::PartError;
 use crate::files::publish::leads_to;
 use crate::files::source::Stamp;
@@ -50,6 +51,9 @@ pub(in crate::files) const UNITS: &str = ".units";
 const ROOM: &str = "room";
 /// Hex digits of the id in both names.
 const STEM_DIGITS: usize = 16;
+
+/// Whether somebody still wants the folder.
+type GoOn<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// What is to be received.
 #[derive(Debug, Clone)]
@@ -320,22 +324,28 @@ impl Staging {
     /// not needed any more then. A long file of which something came already is not taken over, and
     /// none of its units may be begun meanwhile.
     ///
+    /// Gives the tree of the file, if it was taken over. When `go_on` says no, it is not.
+    ///
     /// # Errors
     /// What the disk says.
-    pub fn copy_in(&self, entry: u32, from: &File) -> Result<bool, PartError> {
-        let Some((listed, facts)) = self.plan.file(entry) else { return Ok(false) };
+    pub fn copy_in(
+        &self,
+        entry: u32,
+        from: &File,
+        go_on: GoOn<'_>,
+    ) -> Result<Option<FileTree>, PartError> {
+        let Some((listed, facts)) = self.plan.file(entry) else { return Ok(None) };
         let is_here = lock_of(&self.present).has(entry);
         if !self.fetched.has(entry) || is_here || !self.supersede_chunks(entry) {
-            return Ok(false);
+            return Ok(None);
         }
-        let copied = self.tree.copy(&*self.disk, &self.plan, entry, &listed, from);
-        let good = copied
-            .map_err(|error| self.failed("write", error))?
-            .is_some_and(|root| root == facts.root);
-        if !good {
+        let copied = self.tree.copy((&*self.disk, &self.plan), (entry, &listed), from, go_on);
+        let copied = copied.map_err(|error| self.failed("write", error))?;
+        let is_right = |tree: &FileTree| facts.size == 0 || *tree.root() == facts.root;
+        let Some(tree) = copied.filter(is_right) else {
             self.tree.remove(&self.plan, entry, &listed);
-            return Ok(false);
-        }
+            return Ok(None);
+        };
         lock_of(&self.present).insert(entry);
         if let Some(EntrySource::Units(units)) = self.plan.units.source(entry) {
             for unit in units.filter(|unit| self.wanted_of(*unit).is_empty()) {
@@ -345,7 +355,37 @@ impl Staging {
                 }
             }
         }
-        Ok(true)
+        Ok(Some(tree))
+    }
+
+    /// The files that are still to come, by what is in them; empty ones are not among them.
+    #[must_use]
+    pub fn missing_files(&self) -> HashMap<(u64, Digest32), u32> {
+        let present = lock_of(&self.present);
+        let is_missing = |entry: u32| self.fetched.has(entry) && !present.has(entry);
+        let listed = (0..).zip(self.plan.manifest.listed());
+        let missing = listed.filter_map(|(entry, file)| {
+            let file = file.filter(|file| file.size > 0 && is_missing(entry))?;
+            let is_copy = matches!(self.plan.units.source(entry), Some(EntrySource::Copy(_)));
+            (!is_copy).then_some(((file.size, file.root), entry))
+        });
+        missing.collect()
+    }
+
+    /// The bundles of which some files are here and some are still to come.
+    #[must_use]
+    pub fn begun(&self) -> Bitmap {
+        let present = lock_of(&self.present).clone();
+        let mut begun = Bitmap::none(self.plan.units.count());
+        for entry in present.iter() {
+            if let Some(EntrySource::Units(units)) = self.plan.units.source(entry) {
+                let is_open = |unit: &u32| self.slot(*unit).is_some_and(|slot| !slot.verified);
+                for unit in units.filter(is_open) {
+                    begun.insert(unit);
+                }
+            }
+        }
+        begun
     }
 
     /// Ends the work of all who write chunks of this file, unless some is verified; says whether
@@ -535,8 +575,19 @@ fn root_of(file: &File, len: u64) -> io::Result<Digest32> {
     if len == 0 {
         return Ok(Digest32::default());
     }
-    match hash_file(file, len, 1, &|_| (), &AtomicBool::new(false)) {
-        Ok(tree) => Ok(*tree.root()),
+    tree_of(file, len, &|| true).map(|tree| *tree.root())
+}
+
+/// The tree of a file that has this length.
+fn tree_of(file: &File, len: u64, go_on: GoOn<'_>) -> io::Result<FileTree> {
+    let stop = AtomicBool::new(false);
+    let progress = |_| {
+        if !go_on() {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    match hash_file(file, len, 1, &progress, &stop) {
+        Ok(tree) => Ok(tree),
         Err(HashError::Read(error)) => Err(error),
         // It changes while it is read: then it has no root.
         Err(HashError::Changed | HashError::Cancelled) => Err(io::ErrorKind::InvalidData.into()),

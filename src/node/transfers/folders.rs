@@ -20,7 +20,6 @@ use crate::files::folder::units::{EntrySource, UnitContent, Units};
 use crate::files::held::HeldUnits;
 use crate::files::merkle::{FileTree, chunk_count, file_id};
 use crate::files::names::{download_name, safe_name, stamp};
-use crate::files::part::PartError;
 use crate::files::served::{OpenFiles, Served};
 use crate::net::lane::ChunkWanted;
 use crate::router::bitmap::Bitmap;
@@ -340,7 +339,8 @@ impl Transfers {
         earlier.into_iter().for_each(|earlier| self.put_folder_away(earlier));
         let shared = Arc::clone(&self.shared);
         let answer = move |result| Event::PartOpened { file, turn, result };
-        let submitted = self.disk.submit(move || {
+        // It may have much to copy.
+        let submitted = self.slow.submit(move || {
             let failed = answer(Err(failures::lasting(failures::inside())));
             let owed = ReplyGuard::new(&shared.host.inbox, failed);
             owed.send(answer(shared.open_folder(&opening)));
@@ -418,19 +418,19 @@ impl TransferShared {
             current.content = Some(Arc::clone(&content));
         }
         let go_on = || content.is_for(turn) && !self.is_stopping();
-        let here = self.host.sources.folder(&file).filter(|_| opening.copy);
-        if let Some(here) = here.filter(|here| !Arc::ptr_eq(here, &content.served)) {
-            copy_folder(&content, &here, &go_on).map_err(|error| failures::of_part(&error))?;
-        }
         content.verify(0..content.served.units().count(), &go_on);
+        let here = self.host.sources.folder(&file).filter(|_| opening.copy);
+        self.copy_known(&content, here, &go_on).map_err(|error| failures::of_part(&error))?;
         if go_on() && content.part.is_none() {
             self.host.sources.insert_folder_if_absent(file, Arc::clone(&content.served));
         }
-        let held = content.served.held().to_bitmap();
-        Ok(match &content.part {
-            _ if content.staging.is_complete() => PartState::Complete,
-            Some(_) => PartState::Partly { held, needed: content.staging.needed().clone() },
-            None => PartState::Verified(held),
+        let (staging, held) = (&content.staging, content.served.held().to_bitmap());
+        let needed = content.part.as_ref().map(|_| staging.needed().clone());
+        let begun = staging.begun();
+        Ok(match (needed, begun.count()) {
+            _ if staging.is_complete() => PartState::Complete,
+            (None, 0) => PartState::Verified(held),
+            (needed, _) => PartState::Partly { held, needed, begun },
         })
     }
 
@@ -492,6 +492,7 @@ impl TransferShared {
             Err(error) => return Some(Err(failures::of_part(&error))),
         };
         content.served.finish(path.clone(), content.staging.take_untimed());
+        self.past.note(&content.served);
         self.built.retire(file);
         let mut state = self.lock();
         // Cancelled at the last moment, it is there all the same, but not served.
@@ -530,28 +531,6 @@ pub(super) fn layout(units: &Units) -> FolderLayout {
     }
     let lens_bytes = (0..count).filter_map(|unit| units.len_bytes(unit)).collect();
     FolderLayout { lens_bytes, lists }
-}
-
-/// Takes over what a folder that lies here has of the same.
-fn copy_folder(
-    content: &FolderContent,
-    here: &ServedFolder,
-    go_on: &dyn Fn() -> bool,
-) -> Result<(), PartError> {
-    let manifest: &Manifest = here.manifest();
-    for (entry, _) in (0..).zip(manifest.listed()).filter(|(_, listed)| listed.is_some()) {
-        if !go_on() {
-            return Err(PartError::Cancelled);
-        }
-        // What cannot be read is fetched.
-        if let Ok(from) = here.file(entry) {
-            content.staging.copy_in(entry, &from)?;
-        }
-    }
-    for unit in content.staging.verified().iter() {
-        content.served.held().insert(unit);
-    }
-    Ok(())
 }
 
 /// There is nothing like that in the folder.

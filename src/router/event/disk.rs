@@ -63,12 +63,14 @@ pub enum PartState {
     NeedsList,
     /// The list is known (short files need none); these chunks are verified.
     Verified(Bitmap),
-    /// Of a folder of which only a part is wanted: verified units, and those that are needed.
+    /// The same of a folder of which only a part is wanted, or some files are here already.
     Partly {
         /// Verified.
         held: Bitmap,
-        /// Needed, verified or not.
-        needed: Bitmap,
+        /// Needed, verified or not; `None`: all.
+        needed: Option<Bitmap>,
+        /// Not verified, but some of the files in them are: only the others are asked for.
+        begun: Bitmap,
     },
     /// All of it was already on this computer and lies in the partial file now.
     Complete,

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::tree::has_time;
-use super::{Staging, lock_of, root_of};
+use super::{GoOn, Staging, lock_of, root_of};
 use crate::files::folder::manifest::ManifestEntry;
 use crate::files::folder::paths::TOP;
 use crate::files::folder::units::EntrySource;
@@ -26,9 +26,6 @@ const SYNCED_ALONE: u32 = 256;
 const SYNC_THREADS: u32 = 8;
 /// Folders and files that a thread takes at a time.
 const STEP: u32 = 32;
-
-/// Whether somebody still wants the folder.
-type GoOn<'a> = &'a (dyn Fn() -> bool + Sync);
 
 impl Staging {
     /// Gives the complete folder its name in the folder of downloads, `<stamp>_<safe name>`, or
@@ -77,7 +74,7 @@ impl Staging {
             if !go_on() {
                 return Err(PartError::Cancelled);
             }
-            self.make(entry).map_err(|error| self.failed("write", error))?;
+            self.make(entry, go_on).map_err(|error| self.failed("write", error))?;
         }
         self.remove_sources().map_err(|error| self.failed("remove", error))?;
         self.look_and_sync(go_on)?;
@@ -85,7 +82,7 @@ impl Staging {
     }
 
     /// Makes an entry that comes in no unit of its own.
-    fn make(&self, entry: u32) -> io::Result<()> {
+    fn make(&self, entry: u32, go_on: GoOn<'_>) -> io::Result<()> {
         let source = self.plan.units.source(entry);
         if lock_of(&self.present).has(entry) || matches!(source, Some(EntrySource::Units(_)) | None)
         {
@@ -96,8 +93,9 @@ impl Staging {
             (Some(EntrySource::Copy(of)), Some(facts)) => {
                 let from = self.plan.manifest.entry(of).ok_or(io::ErrorKind::NotFound)?;
                 let from = self.tree.open_own(&self.plan, of, &from, false)?;
-                let root = self.tree.copy(&*self.disk, &self.plan, entry, &listed, &from)?;
-                if root != Some(facts.root) {
+                let (disk, to) = ((&*self.disk, &self.plan), (entry, &listed));
+                let tree = self.tree.copy(disk, to, &from, go_on)?;
+                if tree.is_none_or(|tree| *tree.root() != facts.root) {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
             }
