@@ -295,8 +295,9 @@ impl Transfers {
             Effect::ListFolder { face, line, folder, manifest, path } => {
                 return self.list_folder((face, line), folder, manifest, path);
             }
-            Effect::OpenFolder { file, turn, manifest, name, part, copy, folder } => {
-                let opening = FolderOpening { file, turn, manifest, name, part, copy, folder };
+            Effect::OpenFolder { file, turn, manifest, name, part, copy, folder, save } => {
+                let to = (folder, save);
+                let opening = FolderOpening { file, turn, manifest, name, part, copy, to };
                 return self.open_folder(opening);
             }
             Effect::FetchFolderList { file, turn, conn, entry } => {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{EntryId, RoomId};
+use super::ids::{EntryId, MemberId, RoomId};
 use super::invite_link::InviteLink;
 use super::part::PathPattern;
 use crate::crypto::password::Password;
@@ -327,6 +327,16 @@ pub enum SaveAs {
     Plain,
     /// This one.
     Named(String),
+    /// The folder itself gets this one, and takes the place of an earlier version that klatch made
+    /// of what this member offers under the same name.
+    Mirror {
+        /// The name.
+        name: String,
+        /// Who offers it.
+        from: MemberId,
+        /// What klatch made and the member no longer has is removed.
+        delete: bool,
+    },
     /// This one, only to pass on the bytes: the file is not served from there.
     Passing(String),
 }

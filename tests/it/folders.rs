@@ -223,3 +223,48 @@ fn of_a_new_version_only_the_difference_is_fetched() {
         assert!(same(&saved.join("many/399"), &content(409, 3_000)));
     }
 }
+
+#[test]
+fn a_folder_that_was_fetched_before_is_brought_up_to_date() {
+    let folder = Folder::new();
+    let top = folder.path("photos");
+    make(&top);
+    let [mut alice] = room(["alice"]);
+    let send = format!("send '{}'", top.display());
+    alice.done(&send);
+    let here = Folder::new();
+    let saved = here.path("mine");
+    let address = alice.address.clone();
+    let get = |more: &[&str]| {
+        let saved = saved.display().to_string();
+        let args = ["get", "photos", "--from", &address, "--output", &saved];
+        let args = args.iter().chain(more).copied();
+        Options::new("once").args(args).launch().ended()
+    };
+    assert_eq!(get(&[]), 0);
+    arrived(&saved);
+    fs::write(saved.join("readme.txt"), b"my words").unwrap();
+    fs::write(saved.join("notes.txt"), b"my notes").unwrap();
+    fs::write(top.join("2024/new.jpg"), content(5, 5_000)).unwrap();
+    alice.done(&send);
+    assert_eq!(get(&[]), 0);
+    assert!(same(&saved.join("2024/new.jpg"), &content(5, 5_000)));
+    assert!(same(&saved.join("readme.txt"), b"look inside"));
+    assert!(same(&saved.join("readme (2).txt"), b"my words"));
+    fs::remove_file(top.join("2024/new.jpg")).unwrap();
+    alice.done(&send);
+    assert_eq!(get(&[]), 0);
+    assert!(saved.join("2024/new.jpg").exists());
+    assert_eq!(get(&["--delete"]), 0);
+    arrived(&saved);
+    assert!(!saved.join("2024/new.jpg").exists());
+    assert!(same(&saved.join("readme (2).txt"), b"my words"));
+    assert!(same(&saved.join("notes.txt"), b"my notes"));
+    assert_eq!(fs::read_dir(saved.parent().unwrap()).unwrap().count(), 1);
+    let other = here.path("other");
+    fs::create_dir(&other).unwrap();
+    let output = other.display().to_string();
+    let args = ["get", "photos", "--from", &alice.address, "--output", &output];
+    assert_eq!(Options::new("once").args(args).launch().ended(), 1, "it is no earlier version");
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 0);
+}

@@ -9,6 +9,7 @@
 pub mod chain;
 pub mod listing;
 pub mod manifest;
+pub mod marker;
 pub mod memory;
 pub mod paths;
 pub mod scan;

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(in crate::files) use self::left::LeftFolder;
 pub(super) use self::tree::has_time;
 use self::tree::{LongFile, StagedTree};
+pub use self::update::{FolderUpdate, foreign};
 pub use self::writer::UnitWriter;
 use super::manifest::{ListedFile, Manifest, ManifestEntry};
 use super::paths::LocalPaths;
@@ -41,6 +42,7 @@ mod left;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod update;
 mod writer;
 
 /// What the name of a folder that is received ends with until it is whole.

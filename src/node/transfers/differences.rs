@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::TransferShared;
 use super::folders::FolderContent;
+use crate::files::folder::chain::FolderChain;
 use crate::files::folder::served::ServedFolder;
 use crate::files::merkle::file_id;
 use crate::files::part::PartError;
-use crate::files::source::open;
+use crate::files::source::{Stamp, open};
 use crate::router::ids::Digest32;
 use crate::router::swarm::FILE_MAX_BYTES;
+use crate::sys::files::{Facts, FileKind};
+use crate::sys::folders::FolderHandle;
 
 /// Folders that are remembered: so many, with so many bytes of manifests.
 const PAST: usize = 16;
@@ -65,6 +68,7 @@ impl TransferShared {
                 looked.push(folder);
             }
         }
+        copy_of_earlier(content, &mut wanted, go_on)?;
         for ((size, root), entry) in wanted {
             if !go_on() {
                 return Err(PartError::Cancelled);
@@ -117,6 +121,36 @@ fn copy_of_folder(
         end.is_ok()
     });
     end
+}
+
+/// Copies what the earlier version has of it, which klatch made here.
+fn copy_of_earlier(
+    content: &FolderContent,
+    wanted: &mut WantedFiles,
+    go_on: &(dyn Fn() -> bool + Sync),
+) -> Result<(), PartError> {
+    let Some(earlier) = &content.earlier else { return Ok(()) };
+    let Ok(top) = FolderHandle::open(&earlier.path) else { return Ok(()) };
+    let mut chain = FolderChain::new(top);
+    for entry in earlier.marker.manifest.iter() {
+        let of = entry.file.map(|file| (file.size, file.root));
+        let Some((of, to)) = of.and_then(|of| Some((of, *wanted.get(&of)?))) else { continue };
+        if !go_on() {
+            return Err(PartError::Cancelled);
+        }
+        let Ok(file) = chain.file(&entry.path) else { continue };
+        let Ok(facts) = Facts::of(&file) else { continue };
+        if facts.kind == FileKind::File && content.copy_in(to, &file, go_on)? {
+            wanted.remove(&of);
+            let stamp = Stamp::of(&file).ok();
+            let mut intact = content.intact.lock().unwrap_or_else(PoisonError::into_inner);
+            // Copied and compared while it was as it is now.
+            if let Some(stamp) = stamp.filter(|stamp| *stamp == Stamp::in_facts(&facts)) {
+                intact.insert(entry.path, stamp);
+            }
+        }
+    }
+    Ok(())
 }
 
 impl FolderContent {

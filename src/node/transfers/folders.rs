@@ -1,8 +1,8 @@
 //! Downloads of folders: the manifest into memory, then its units into a folder that is built
 //! beside its destination.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -11,16 +11,19 @@ use super::owed::ReplyGuard;
 use super::{TransferShared, Transfers, failures};
 use crate::files::folder::listing::list;
 use crate::files::folder::manifest::{Manifest, ManifestError};
+use crate::files::folder::marker::EarlierFolder;
 use crate::files::folder::memory::ManifestBytes;
 use crate::files::folder::paths::LocalPaths;
 use crate::files::folder::select::select;
 use crate::files::folder::served::ServedFolder;
-use crate::files::folder::staging::{FolderPlan, Staging};
+use crate::files::folder::staging::{FolderPlan, FolderUpdate, Staging, foreign};
 use crate::files::folder::units::{EntrySource, UnitContent, Units};
 use crate::files::held::HeldUnits;
 use crate::files::merkle::{FileTree, chunk_count, file_id};
 use crate::files::names::{download_name, safe_name, stamp};
+use crate::files::part::PartError;
 use crate::files::served::{OpenFiles, Served};
+use crate::files::source::Stamp;
 use crate::net::lane::ChunkWanted;
 use crate::router::bitmap::Bitmap;
 use crate::router::command::SaveAs;
@@ -71,6 +74,10 @@ pub(super) struct FolderContent {
     claimed: Bitmap,
     /// What of it is wanted; `None`: all. Only all of it is served.
     part: Option<FolderPart>,
+    /// The earlier version whose place it takes.
+    pub(super) earlier: Option<EarlierFolder>,
+    /// What of that was compared, as it was then.
+    pub(super) intact: Mutex<HashMap<String, Stamp>>,
     turn: AtomicU64,
     /// The last field: tells when the staging folder is closed.
     _gone: BuiltGuard,
@@ -252,7 +259,7 @@ pub(super) struct FolderOpening {
     pub(super) name: String,
     pub(super) part: Option<FolderPart>,
     pub(super) copy: bool,
-    pub(super) folder: Option<PathBuf>,
+    pub(super) to: (Option<PathBuf>, SaveAs),
 }
 
 impl super::TransfersState {
@@ -452,7 +459,10 @@ impl TransferShared {
             paths: Arc::clone(&paths),
             exec: false,
         };
-        let folder = opening.folder.as_ref().unwrap_or(&self.folder);
+        let (folder, save) = &opening.to;
+        let folder = folder.as_ref().unwrap_or(&self.folder);
+        let earlier = earlier_folder(folder, save, &opening.name);
+        let earlier = earlier.map_err(|error| failures::of_part(&error))?;
         let opened = Staging::open(&self.disk, folder, &file.0, plan, FILE_MAX_BYTES);
         let (staging, claimed) = opened.map_err(|error| failures::of_part(&error))?;
         let top = staging.path().to_owned();
@@ -467,6 +477,8 @@ impl TransferShared {
             served,
             claimed,
             part,
+            earlier,
+            intact: Mutex::default(),
             turn,
             _gone: gone,
         })
@@ -483,11 +495,22 @@ impl TransferShared {
         let chosen = match save {
             SaveAs::Dated => None,
             SaveAs::Plain => Some(safe_name(name)),
-            SaveAs::Named(chosen) | SaveAs::Passing(chosen) => Some(chosen.clone()),
+            SaveAs::Named(chosen)
+            | SaveAs::Passing(chosen)
+            | SaveAs::Mirror { name: chosen, .. } => Some(chosen.clone()),
         };
         let dated = download_name(&stamp(super::downloads::now()), name);
         let go_on = || content.is_for(turn) && !self.is_stopping();
-        let path = match content.staging.finish_as(chosen.as_deref(), &dated, &go_on) {
+        let finished = match save {
+            SaveAs::Mirror { name: here, from, delete } => {
+                let intact = content.intact.lock().unwrap_or_else(PoisonError::into_inner);
+                let (name, offered, delete) = (here.as_str(), (name, *from), *delete);
+                let update = FolderUpdate { name, offered, delete, intact: &intact };
+                content.staging.finish_update(&update, &dated, &go_on)
+            }
+            _ => content.staging.finish_as(chosen.as_deref(), &dated, &go_on),
+        };
+        let path = match finished {
             Ok(path) => path,
             Err(error) => return Some(Err(failures::of_part(&error))),
         };
@@ -515,6 +538,17 @@ impl TransferShared {
             list.into_iter().for_each(|list| sources.insert_if_absent(content.manifest, list));
         }
     }
+}
+
+/// The earlier version of a folder whose place it is to take, if there is one.
+fn earlier_folder(
+    folder: &Path,
+    save: &SaveAs,
+    offered: &str,
+) -> Result<Option<EarlierFolder>, PartError> {
+    let SaveAs::Mirror { name, from, .. } = save else { return Ok(None) };
+    let path = folder.join(name);
+    EarlierFolder::at(&path, from, offered).map_err(|error| foreign(&path, offered, error))
 }
 
 /// What the router needs to know of the units.

@@ -274,6 +274,8 @@ pub enum Effect {
         copy: bool,
         /// Where it goes, if not into the folder for downloads.
         folder: Option<PathBuf>,
+        /// Its name there.
+        save: SaveAs,
     },
     /// Fetch the chunk hashes of a long file in a folder over a lane.
     FetchFolderList {

@@ -49,13 +49,23 @@ impl Staging {
         dated: &str,
         go_on: GoOn<'_>,
     ) -> Result<PathBuf, PartError> {
+        self.finish_by(go_on, || Ok(()), || self.publish(chosen, dated))
+    }
+
+    /// Completes the folder after `before`, and lets `place` give it its name.
+    pub(super) fn finish_by(
+        &self,
+        go_on: GoOn<'_>,
+        before: impl FnOnce() -> Result<(), PartError>,
+        place: impl FnOnce() -> Result<PathBuf, PartError>,
+    ) -> Result<PathBuf, PartError> {
         if !self.is_complete() {
             return Err(PartError::Incomplete { missing: self.missing() });
         }
         if self.ended.swap(true, Ordering::AcqRel) {
             return Err(PartError::Ended);
         }
-        let placed = self.complete(go_on).and_then(|()| self.publish(chosen, dated));
+        let placed = before().and_then(|()| self.complete(go_on)).and_then(|()| place());
         match placed {
             Ok(_) => self.release(),
             Err(_) => self.ended.store(false, Ordering::Release),
@@ -180,7 +190,7 @@ impl Staging {
         expected
     }
 
-    fn publish(&self, chosen: Option<&str>, dated: &str) -> Result<PathBuf, PartError> {
+    pub(super) fn publish(&self, chosen: Option<&str>, dated: &str) -> Result<PathBuf, PartError> {
         if !self.tree.in_place() {
             return Err(PartError::Meddled { path: self.path().to_owned() });
         }

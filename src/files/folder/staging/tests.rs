@@ -17,6 +17,8 @@ use crate::files::testing::{count_bytes, tree_of};
 use crate::sys::errors::Errno;
 use crate::sys::testing::{POSIX, link, mode};
 
+mod update;
+
 const MAX: u64 = 1 << 41;
 const TIME_S: i64 = 1_000_000_000;
 

@@ -373,7 +373,7 @@ fn open_or_make(above: &FolderHandle, name: &OsStr) -> io::Result<FolderHandle> 
 }
 
 /// Removes what is in a folder; links go as they are.
-fn remove_in(folder: &FolderHandle) -> io::Result<()> {
+pub(super) fn remove_in(folder: &FolderHandle) -> io::Result<()> {
     for (name, kind) in folder.names(LOOKED_AT)? {
         match kind {
             FileKind::Folder => {
@@ -400,7 +400,7 @@ fn allocated_in(folder: &FolderHandle) -> io::Result<u64> {
 }
 
 /// Copies a file that has this length through the disk, whose faults tests simulate.
-fn copy_bytes(
+pub(super) fn copy_bytes(
     disk: &dyn Disk,
     from: &File,
     to: &File,
