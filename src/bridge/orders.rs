@@ -6,6 +6,7 @@ use crate::config::DEFAULT_PORT;
 use crate::router::command::{Command, LeaveWhen, LockWish, NewPassword};
 use crate::router::ids::{EntryId, FileId};
 use crate::router::notice::{Code, Failure};
+use crate::router::part::PathPattern;
 use crate::router::text::{TextError, check_message, check_name};
 use crate::ui::address::{read_address, read_port};
 use crate::ui::command::read_password;
@@ -123,6 +124,8 @@ pub(super) enum TabOrder {
     /// Fetches the file in an offer.
     Download {
         offer: EntryId,
+        /// Of a folder only these files and folders, by their paths in it.
+        paths: Option<Vec<String>>,
     },
     /// Stops fetching a file.
     Cancel {
@@ -142,7 +145,12 @@ pub(super) enum TabOrder {
     Leave,
     Quit,
     Members,
-    Files,
+    /// All offers, or what is in the folder of an offer, there where a path leads.
+    Files {
+        offer: Option<EntryId>,
+        #[serde(default)]
+        path: String,
+    },
     Transfers,
     History {
         before: Option<String>,
@@ -231,8 +239,9 @@ impl TabOrder {
                 check_message(&text).map_err(text_failure)?;
                 Command::Say { text }
             }
-            Self::Download { offer } => {
-                Command::Download { wanted: offer.to_string(), patient: true, asks: false }
+            Self::Download { offer, paths } => {
+                let (wanted, paths) = (offer.to_string(), selected(paths)?);
+                Command::Download { wanted, paths, patient: true, asks: false }
             }
             Self::Cancel { file } => Command::Cancel { wanted: file.to_string() },
             Self::Withdraw(offers) => Command::Withdraw { offers: offers.all() },
@@ -245,7 +254,10 @@ impl TabOrder {
             Self::Leave => Command::Leave(LeaveWhen::Now),
             Self::Quit => Command::Quit(LeaveWhen::Now),
             Self::Members => Command::Members,
-            Self::Files => Command::Files,
+            Self::Files { offer: None, .. } => Command::Files,
+            Self::Files { offer: Some(offer), path } => {
+                Command::Inside { wanted: offer.to_string(), path: Some(path) }
+            }
             Self::Transfers => Command::Transfers,
             Self::History { before, count } => return Ok(For::History { before, count }),
             Self::Media { offer } => return Ok(For::Media(offer)),
@@ -276,12 +288,23 @@ impl TabOrder {
             Self::Leave => "leave",
             Self::Quit => "quit",
             Self::Members => "members",
-            Self::Files => "files",
+            Self::Files { .. } => "files",
             Self::Transfers => "transfers",
             Self::History { .. } => "history",
             Self::Media { .. } => "media",
             Self::SuggestPassword => "suggest_password",
         }
+    }
+}
+
+/// Paths are meant literally, whatever characters are in them.
+fn selected(paths: Option<Vec<String>>) -> Result<Vec<PathPattern>, Failure> {
+    match paths {
+        Some(paths) if paths.is_empty() => {
+            let text = "nothing of the folder is selected: select something in it";
+            Err(Failure::new(Code::Usage, text))
+        }
+        paths => Ok(paths.iter().flatten().map(|path| PathPattern::of_path(path)).collect()),
     }
 }
 
@@ -350,6 +373,28 @@ mod tests {
         assert_eq!(command(text), Ok(Command::Say { text: "two\nlines".into() }));
         let text = r#"{"line":9,"command":"unlock"}"#;
         assert_eq!(command(text), Ok(Command::Unlock));
+    }
+
+    #[test]
+    fn what_concerns_folders_is_read() {
+        let id = "0a".repeat(32);
+        let of = |rest: &str| format!(r#"{{"line":1,"offer":"{id}","command":{rest}}}"#);
+        let inside = |path: &str| {
+            let path = Some(path.to_owned());
+            Ok(Command::Inside { wanted: id.clone(), path })
+        };
+        assert_eq!(command(&of(r#""files""#)), inside(""));
+        assert_eq!(command(&of(r#""files","path":"2024/""#)), inside("2024/"));
+        assert_eq!(command(r#"{"line":1,"command":"files"}"#), Ok(Command::Files));
+        let download = |paths: &[&str]| {
+            let paths = paths.iter().map(|path| PathPattern::Exact((*path).to_owned())).collect();
+            Ok(Command::Download { wanted: id.clone(), paths, patient: true, asks: false })
+        };
+        assert_eq!(command(&of(r#""download""#)), download(&[]));
+        let two = of(r#""download","paths":["a[1].jpg","2024/**"]"#);
+        assert_eq!(command(&two), download(&["a[1].jpg", "2024"]));
+        let none = of(r#""download","paths":[]"#);
+        assert_eq!(command(&none).unwrap_err().code, Code::Usage);
     }
 
     #[test]

@@ -61,13 +61,18 @@ pub struct GetArgs {
     #[arg(long, value_name = "WHERE")]
     pub from: Vec<String>,
 
-    /// Where to save: a folder, a new file, or - for stdout
+    /// Where to save: a folder, a new name, or - for stdout; a folder that klatch fetched to this
+    /// name before is brought up to date
     #[arg(long, value_name = "PATH|-")]
     pub output: Option<PathBuf>,
 
     /// Skip files that already exist under their own name
     #[arg(long)]
     pub skip_existing: bool,
+
+    /// Where --output names a folder that klatch made before: remove what is gone at the sender
+    #[arg(long, requires = "output")]
+    pub delete: bool,
 
     /// Give up after this time, e.g. 90s, 10m, 2h
     #[arg(long, value_name = "TIME", value_parser = time_value)]
@@ -127,6 +132,9 @@ pub enum Task {
         output: Option<OsString>,
         /// Skip what is there already.
         skip_existing: bool,
+        /// Remove from an earlier version of a folder what the sender no longer has.
+        #[serde(default)]
+        delete: bool,
     },
     /// Send a message; `None`: each line of stdin.
     Say(Option<String>),
@@ -141,7 +149,7 @@ impl OneShotCommand {
                 let paths = paths.into_iter().map(PathBuf::into_os_string).collect();
                 (OneShot { task: Task::Send { paths, name, until }, within }, to)
             }
-            Self::Get(GetArgs { mut wanted, mut from, output, skip_existing, within }) => {
+            Self::Get(GetArgs { mut wanted, mut from, output, skip_existing, delete, within }) => {
                 // The whole line that others told the user to type is accepted as well.
                 if let [program, next, ..] = wanted.as_slice()
                     && program == "klatch"
@@ -153,7 +161,8 @@ impl OneShotCommand {
                     from.push(wanted.remove(0));
                 }
                 let output = output.map(PathBuf::into_os_string);
-                (OneShot { task: Task::Get { names: wanted, output, skip_existing }, within }, from)
+                let task = Task::Get { names: wanted, output, skip_existing, delete };
+                (OneShot { task, within }, from)
             }
             Self::Say(SayArgs { text, to, within }) => {
                 let text = (text != ["-"]).then(|| text.join(" "));

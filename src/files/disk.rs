@@ -97,6 +97,14 @@ pub trait Disk: Debug + Send + Sync {
         fs::rename(from, to)
     }
 
+    /// Exchanges two folders in one step.
+    ///
+    /// # Errors
+    /// The system's error, also if this disk cannot do it.
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        files::exchange(one, other)
+    }
+
     /// Locks a file against other programs, unless one has it locked.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ pub(crate) struct Faults {
     pub(crate) rename: Option<Errno>,
     pub(crate) link: Option<Errno>,
     pub(crate) rename_over: Option<Errno>,
+    pub(crate) exchange: Option<Errno>,
     pub(crate) lock: Option<Errno>,
     pub(crate) set_modified: Option<Errno>,
     /// The owner of all files.
@@ -118,6 +119,11 @@ impl Disk for FaultyDisk {
     fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()> {
         fail(self.faults.lock().unwrap().rename_over)?;
         SystemDisk.rename_over(from, to)
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        fail(self.faults.lock().unwrap().exchange)?;
+        SystemDisk.exchange(one, other)
     }
 
     fn try_lock(&self, file: &File) -> Result<(), TryLockError> {

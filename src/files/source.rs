@@ -34,7 +34,9 @@ impl Stamp {
         Facts::at(path).map(|facts| Self::in_facts(&facts))
     }
 
-    pub(super) fn in_facts(facts: &Facts) -> Self {
+    /// The stamp in these facts.
+    #[must_use]
+    pub fn in_facts(facts: &Facts) -> Self {
         Self { len: facts.len, modified_ns: facts.modified_ns, id: facts.id }
     }
 }

@@ -63,6 +63,12 @@ impl Sources {
         self.folders().get(folder).cloned()
     }
 
+    /// All folders that are served.
+    #[must_use]
+    pub fn all_folders(&self) -> Vec<Arc<ServedFolder>> {
+        self.folders().values().cloned().collect()
+    }
+
     /// Serves a folder from here on, in place of an earlier source of it.
     pub fn insert_folder(&self, folder: FileId, source: Arc<ServedFolder>) {
         self.folders().insert(folder, source);

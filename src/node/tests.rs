@@ -155,7 +155,12 @@ fn a_file_reaches_everybody() {
     for other in &mut others {
         other.wait(Wait::File("report.pdf".into()));
         other
-            .run(Command::Download { wanted: "report.pdf".into(), patient: true, asks: false })
+            .run(Command::Download {
+                wanted: "report.pdf".into(),
+                paths: Vec::new(),
+                patient: true,
+                asks: false,
+            })
             .unwrap();
         let done = other.hears(|notice| matches!(notice, Notice::DownloadFinished { .. }));
         let Notice::DownloadFinished { path, .. } = &*done else { unreachable!() };
@@ -187,8 +192,12 @@ fn s7_a_download_waits_for_a_disk_that_fails_and_goes_on_by_itself() {
         bob.wait(Wait::File("a.bin".into()));
         disk.change(|faults| faults.most_bytes = Some(10_000));
         disk.change(fault);
-        let line =
-            bob.give(Command::Download { wanted: "a.bin".into(), patient: true, asks: false });
+        let line = bob.give(Command::Download {
+            wanted: "a.bin".into(),
+            paths: Vec::new(),
+            patient: true,
+            asks: false,
+        });
         let told = |notice: &Notice| match notice {
             Notice::Error { failure, .. } => failure.code == expected,
             _ => false,
@@ -227,7 +236,12 @@ fn a_second_cancel_removes_what_the_first_one_kept() {
     bob.wait(Wait::File("a.bin".into()));
     // It stops halfway.
     disk.change(|faults| faults.room_bytes = Some(2_000_000));
-    bob.give(Command::Download { wanted: "a.bin".into(), patient: true, asks: false });
+    bob.give(Command::Download {
+        wanted: "a.bin".into(),
+        paths: Vec::new(),
+        patient: true,
+        asks: false,
+    });
     bob.hears(|notice| matches!(notice, Notice::Error { .. }));
     let cancel = || Command::Cancel { wanted: "a.bin".into() };
     bob.give(cancel());

@@ -7,6 +7,7 @@
 //! - Bulk bytes stay here; the router sees numbers.
 
 mod content;
+mod differences;
 mod downloads;
 mod failures;
 mod fetching;
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 
 use self::content::{Content, Contents};
+use self::differences::PastFolders;
 use self::fetching::{FetchTask, Fetching};
 use self::folders::{BuiltFolders, FolderOpening, OpenFolder, OpenManifest};
 use self::hashing::{HashJob, RootCache};
@@ -81,6 +83,7 @@ struct TransferShared {
     open_files: Arc<OpenFiles>,
     roots: RootCache,
     built: Arc<BuiltFolders>,
+    past: PastFolders,
     folder: PathBuf,
     disk: Arc<dyn Disk>,
     state: Mutex<TransfersState>,
@@ -241,6 +244,7 @@ impl Transfers {
             open_files,
             roots: RootCache::default(),
             built: Arc::default(),
+            past: PastFolders::default(),
             host: Host {
                 sources,
                 places,
@@ -296,8 +300,12 @@ impl Transfers {
                 return self.open_manifest((file, turn), (size, root), copy);
             }
             Effect::ReadManifest { file, turn } => return self.read_manifest(file, turn),
-            Effect::OpenFolder { file, turn, manifest, name, part, copy, folder } => {
-                let opening = FolderOpening { file, turn, manifest, name, part, copy, folder };
+            Effect::ListFolder { face, line, folder, manifest, path } => {
+                return self.list_folder((face, line), folder, manifest, path);
+            }
+            Effect::OpenFolder { file, turn, manifest, name, part, copy, folder, save } => {
+                let to = (folder, save);
+                let opening = FolderOpening { file, turn, manifest, name, part, copy, to };
                 return self.open_folder(opening);
             }
             Effect::FetchFolderList { file, turn, conn, entry } => {

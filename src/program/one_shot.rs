@@ -2,7 +2,7 @@
 //! and exit. Each step is an ordinary command of the room; none is read from stdin.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use super::input::{Source, Stdin};
 use super::output::failed;
 use super::paths;
 use crate::config::{OneShot, Task, is_stdout};
+use crate::files::folder::marker::MARKER;
 use crate::files::names::safe_name;
 use crate::node::Stopped;
 use crate::router::command::{Command, SaveAs, Wait};
@@ -37,6 +38,8 @@ const PASSING_NAME: &str = "content";
 pub(super) enum SaveTarget {
     /// Into this folder.
     Folder(PathBuf),
+    /// Into this folder, which is there; but a single folder takes its place.
+    Existing(PathBuf),
     /// Into this new file.
     File(PathBuf, String),
     /// To stdout, through this folder.
@@ -61,12 +64,16 @@ impl SaveTarget {
             return tempfile::tempdir().map(Self::Stdout).map_err(failed);
         }
         let whole = std::path::absolute(output).map_err(failed)?;
-        let is_folder = output.as_os_str().as_encoded_bytes().ends_with(b"/") || whole.is_dir();
+        let ends_with_slash = output.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let is_folder = ends_with_slash || whole.is_dir();
         let (folder, name) = match (whole.parent(), whole.file_name()) {
             (Some(folder), Some(name)) if !is_folder => {
                 (folder, name.to_string_lossy().into_owned())
             }
-            _ => return Ok(Self::Folder(whole)),
+            _ if ends_with_slash && !whole.join(MARKER).exists() => {
+                return Ok(Self::Folder(whole));
+            }
+            _ => return Ok(Self::Existing(whole)),
         };
         if whole.exists() && !skip_existing {
             let text = format!("{shown} already exists and is not replaced: choose another name");
@@ -78,7 +85,7 @@ impl SaveTarget {
     /// The folder that files go to.
     pub(super) fn folder(&self) -> &Path {
         match self {
-            Self::Folder(folder) | Self::File(folder, _) => folder,
+            Self::Folder(folder) | Self::Existing(folder) | Self::File(folder, _) => folder,
             Self::Stdout(folder) => folder.path(),
         }
     }
@@ -148,8 +155,8 @@ impl<R: BufRead> Stdin<R> {
             Task::Send { paths, name, until } => {
                 self.offer(paths, name, (until, stay), (clock, alone))
             }
-            Task::Get { names, skip_existing, .. } => {
-                self.fetch(names, target, skip_existing, clock)
+            Task::Get { names, skip_existing, delete, .. } => {
+                self.fetch(names, target, (skip_existing, delete), clock)
             }
             Task::Say(text) => self.say_all(text, clock),
         }
@@ -232,7 +239,7 @@ impl<R: BufRead> Stdin<R> {
         &mut self,
         names: Vec<String>,
         target: &SaveTarget,
-        skip_existing: bool,
+        existing: (bool, bool),
         clock: TimeLeft,
     ) -> Result<OneShotEnd, Stopped> {
         let names: Vec<_> = match names.is_empty() {
@@ -257,7 +264,7 @@ impl<R: BufRead> Stdin<R> {
             let single = !several && wanted.len() == 1;
             for (row, wanted) in wanted {
                 let (one, serves) =
-                    self.fetch_one(&row, wanted, (target, single), (skip_existing, clock))?;
+                    self.fetch_one(&row, wanted, (target, single), (existing, clock))?;
                 done.all &= one;
                 done.serves |= serves;
             }
@@ -271,15 +278,37 @@ impl<R: BufRead> Stdin<R> {
         row: &FileLine,
         wanted: String,
         (target, single): (&SaveTarget, bool),
-        (skip_existing, clock): (bool, TimeLeft),
+        ((skip_existing, delete), clock): ((bool, bool), TimeLeft),
     ) -> Result<(bool, bool), Stopped> {
         let plain = safe_name(row.file.name.raw());
+        let mut into = target.folder();
+        let mirror = |name: &OsStr| SaveAs::Mirror {
+            name: name.to_string_lossy().into_owned(),
+            from: row.from.id,
+            delete,
+        };
         let (save, there) = match target {
+            SaveTarget::Existing(folder) if single && row.folder.is_some() => {
+                let (Some(above), Some(name)) = (folder.parent(), folder.file_name()) else {
+                    let text = "the top of the disk cannot become a folder: choose another name";
+                    self.fail("get", Failure::new(Code::IoError, text));
+                    return Ok((false, false));
+                };
+                into = above;
+                (mirror(name), folder.clone())
+            }
+            SaveTarget::File(folder, name) if row.folder.is_some() => {
+                (mirror(name.as_ref()), folder.join(name))
+            }
             // A file that should be found again next time gets the name that is then searched for.
-            SaveTarget::Folder(folder) if single || skip_existing => {
+            SaveTarget::Folder(folder) | SaveTarget::Existing(folder)
+                if single || skip_existing =>
+            {
                 (SaveAs::Plain, folder.join(&plain))
             }
-            SaveTarget::Folder(folder) => (SaveAs::Dated, folder.join(&plain)),
+            SaveTarget::Folder(folder) | SaveTarget::Existing(folder) => {
+                (SaveAs::Dated, folder.join(&plain))
+            }
             SaveTarget::File(folder, name) => (SaveAs::Named(name.clone()), folder.join(name)),
             SaveTarget::Stdout(folder) => {
                 (SaveAs::Passing(PASSING_NAME.into()), folder.path().join(PASSING_NAME))
@@ -290,6 +319,11 @@ impl<R: BufRead> Stdin<R> {
             self.fail("get", Failure::new(Code::NotAFile, text));
             return Ok((false, false));
         }
+        if delete && !matches!(save, SaveAs::Mirror { .. }) {
+            let text = "--delete only goes with one folder, and --output with the name it gets";
+            self.fail("get", Failure::new(Code::Usage, text));
+            return Ok((false, false));
+        }
         if skip_existing && there.exists() {
             let there = Untrusted::new(there.to_string_lossy()).line();
             self.output.hint(0, &format!("{there} already exists: skipped"));
@@ -297,8 +331,7 @@ impl<R: BufRead> Stdin<R> {
         }
         let patient = clock.0.is_some();
         self.output.fetches(row.file.id);
-        let folder = target.folder();
-        let folder = Some(folder.canonicalize().unwrap_or_else(|_| folder.to_owned()));
+        let folder = Some(into.canonicalize().unwrap_or_else(|_| into.to_owned()));
         let done = self.give(0, Command::Fetch { wanted, patient, save, folder }, false)?;
         if done && matches!(target, SaveTarget::Stdout(_)) {
             let passed = self.pass_on(&there);

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{EntryId, RoomId};
+use super::ids::{EntryId, MemberId, RoomId};
 use super::invite_link::InviteLink;
+use super::part::PathPattern;
 use crate::crypto::password::Password;
 
 /// A bandwidth limit of files.
@@ -110,6 +111,8 @@ pub enum Command {
     Download {
         /// A name, or a prefix of 8 or more hex digits of the id of a file or an offer.
         wanted: String,
+        /// What of a folder, if not all of it.
+        paths: Vec<PathPattern>,
         /// Wait for a host indefinitely; otherwise it fails after a minute without one.
         patient: bool,
         /// A person can answer questions, and keeps typing once the download has begun: then the
@@ -150,6 +153,14 @@ pub enum Command {
     },
     /// List offers.
     Files,
+    /// List what is in a folder, one level at a time.
+    Inside {
+        /// The folder as for [`Command::Download`], perhaps with a path in it behind a `/` or a
+        /// blank.
+        wanted: String,
+        /// The path, if it is given by itself.
+        path: Option<String>,
+    },
     /// List members.
     Members,
     /// List transfers.
@@ -268,7 +279,7 @@ impl Command {
             Command::Withdraw { .. } => "withdraw",
             Command::Restore { .. } => "restore",
             Command::GiveUp { .. } => "give_up",
-            Command::Files => "files",
+            Command::Files | Command::Inside { .. } => "files",
             Command::Members => "members",
             Command::Transfers => "transfers",
             Command::Limit { .. } => "limit",
@@ -316,6 +327,16 @@ pub enum SaveAs {
     Plain,
     /// This one.
     Named(String),
+    /// The folder itself gets this one, and takes the place of an earlier version that klatch made
+    /// of what this member offers under the same name.
+    Mirror {
+        /// The name.
+        name: String,
+        /// Who offers it.
+        from: MemberId,
+        /// What klatch made and the member no longer has is removed.
+        delete: bool,
+    },
     /// This one, only to pass on the bytes: the file is not served from there.
     Passing(String),
 }

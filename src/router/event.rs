@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 pub use self::conn::{Closed, Entrance, Entry, Findable, Home, Outcome, Plan, Target};
 pub use self::disk::{
-    DiskError, FetchError, Hashed, Leftover, Leftovers, Parking, PartState, ReadManifest, Want,
+    DiskError, FetchError, FolderListing, Hashed, Leftover, Leftovers, Parking, PartState,
+    ReadManifest, Want,
 };
 pub use self::effect::Effect;
 use super::bitmap::Bitmap;
@@ -20,7 +21,7 @@ use super::ids::{
     ConnId, FaceId, FileId, InvitationId, LogNonce, MemberId, RoomId, RoomNonce, RunId,
 };
 use super::message::{Hello, Message};
-use super::notice::{Failure, Finding};
+use super::notice::{Failure, FileInfo, Finding};
 use super::rights::FaceRights;
 use super::signed::{SignedInvitation, SignedRecord};
 use crate::crypto::binding::{Role, Side};
@@ -317,6 +318,17 @@ pub enum Event {
         turn: u64,
         /// What it says, or why it is none.
         result: Result<ReadManifest, Failure>,
+    },
+    /// [`Effect::ListFolder`] is done.
+    FolderListed {
+        /// The face.
+        face: FaceId,
+        /// The line of its command.
+        line: u64,
+        /// The folder.
+        folder: FileInfo,
+        /// What lies there, or why that is not known.
+        result: Result<FolderListing, Failure>,
     },
     /// The host picked a chunk ([`Want::Pick`]); it is on its way.
     ChunkPicked {

@@ -32,6 +32,7 @@ mod flows;
 pub(crate) mod log;
 mod members;
 mod order;
+pub mod part;
 mod quiet;
 mod rate;
 mod registry;
@@ -226,6 +227,9 @@ impl Router {
                 let files = &self.files;
                 let is_offered = |folder: &_, summary| files.offers_as(folder, summary);
                 self.swarm.manifest_read(&mut self.cx, (file, turn), result, is_offered);
+            }
+            Event::FolderListed { face, line, folder, result } => {
+                self.folder_listed((face, line), folder, result);
             }
             Event::ChunkPicked { file, turn, conn, chunk } => {
                 self.swarm.chunk_picked((file, turn), conn, chunk);

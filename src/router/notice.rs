@@ -17,7 +17,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use self::failure::{Code, Failure};
-pub use self::files::{FileInfo, FileLine, FolderInfo, MovingFile, TransferLine, TransferState};
+pub use self::files::{
+    FileInfo, FileLine, FolderInfo, FolderRow, MovingFile, TransferLine, TransferState,
+};
 use super::ids::{EntryId, InvitationId, MemberId, RoomId};
 use super::text::{Untrusted, VERIFIED_MARK};
 
@@ -535,6 +537,17 @@ pub enum Notice {
     Files {
         /// By name.
         list: Vec<FileLine>,
+    },
+    /// Answer to `files` with the name of a folder: what lies in it, one level at a time.
+    Folder {
+        /// The folder.
+        file: FileInfo,
+        /// Where in it, with a slash behind it; empty at the top.
+        path: Untrusted,
+        /// Folders, then files, by their names; 1,000 at most.
+        list: Vec<FolderRow>,
+        /// How many more there are.
+        more: u32,
     },
     /// Answer to `transfers`.
     Transfers {

@@ -503,4 +503,20 @@ mod tests {
         assert_eq!(check_message("a\u{7}"), Err(TextError::Control(7)));
         assert_eq!(check_message(&"x".repeat(8193)), Err(TextError::TooLong { bytes: 8193 }));
     }
+
+    #[test]
+    fn sizes_have_decimal_units() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (12_345_678, "12.3 MB"),
+            (999_949, "999.9 kB"),
+            (999_950, "1.0 MB"),
+            (1 << 41, "2.2 TB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
 }

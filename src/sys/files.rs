@@ -193,6 +193,14 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     system::rename_new(from, to)
 }
 
+/// Exchanges what lies at two paths of one disk, in one step.
+///
+/// # Errors
+/// The system's error, also if this system or disk cannot do it.
+pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    system::exchange(one, other)
+}
+
 /// Returns once the names in a folder would survive a loss of power. Does nothing on Windows, which
 /// has no such call and keeps a journal of names.
 ///

@@ -91,6 +91,23 @@ impl FolderHandle {
         self.0.remove_file(one_component(name)?)
     }
 
+    /// Gives something in it that is no folder a second name in another folder, which must not
+    /// exist yet. A symbolic link is not followed.
+    ///
+    /// # Errors
+    /// The system's error, also if this disk cannot do it.
+    pub fn link(&self, name: &OsStr, to: &Self, new: &OsStr) -> io::Result<()> {
+        self.0.link(one_component(name)?, &to.0, one_component(new)?)
+    }
+
+    /// Moves something in it into another folder, under a name that must not exist yet.
+    ///
+    /// # Errors
+    /// The system's error, also if this disk cannot do it.
+    pub fn rename(&self, name: &OsStr, to: &Self, new: &OsStr) -> io::Result<()> {
+        self.0.rename(one_component(name)?, &to.0, one_component(new)?)
+    }
+
     /// Removes an empty folder in it.
     ///
     /// # Errors

@@ -119,8 +119,8 @@ commands! {
     "/cancel <filename or id>", "stop a download (again: discard it) or an offer",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });
 
-    "/files", "list the files that are offered here",
-    "files" => |rest| alone(rest, Command::Files);
+    "/files [<folder> [<path>]]", "list offers, or what is in a folder",
+    "files" => files;
 
     "/members", "list who is here",
     "members" => |rest| alone(rest, Command::Members);
@@ -377,7 +377,15 @@ fn limit(rest: &str) -> Result<Input, Misfit> {
 
 /// A download that fails without a host; a face whose person keeps typing makes it patient.
 fn download(wanted: &str) -> Command {
-    Command::Download { wanted: wanted.to_owned(), patient: false, asks: false }
+    Command::Download { wanted: wanted.to_owned(), paths: Vec::new(), patient: false, asks: false }
+}
+
+/// What is a name and what a path depends on what is offered.
+fn files(rest: &str) -> Result<Input, Misfit> {
+    Ok(Input::Command(match rest {
+        "" => Command::Files,
+        wanted => Command::Inside { wanted: wanted.to_owned(), path: None },
+    }))
 }
 
 fn with_text(rest: &str, command: impl FnOnce(&str) -> Command) -> Result<Input, Misfit> {

@@ -128,7 +128,7 @@ impl Known {
         let alias = ALIASES.iter().find(|(alias, _)| after_slash == 1 && *alias == word);
         let found = match alias.map_or(word, |(_, meant)| meant) {
             "send" => paths(rest, places),
-            "download" | "cancel" => self.files(rest),
+            "download" | "cancel" | "files" => self.files(rest),
             "connect" => starting_with(places.hosts(), rest, ""),
             "verify" => self.nicks(rest),
             "remove" | "steward" | "ignore" if after_slash == 1 => self.nicks(rest),

@@ -121,6 +121,9 @@ fn sentences(notice: &Notice, style: &Style) -> Vec<String> {
             format!("{} is verified from now on", nick(&member.who))
         }
         Notice::Files { list } => return tables::file_rows(list, style),
+        Notice::Folder { file, path, list, more } => {
+            return tables::folder_rows((file, path), (list, *more), style);
+        }
         Notice::Transfers { list } => return tables::transfer_rows(list, style),
         Notice::Left { .. } => "you left the room".into(),
         Notice::MemberJoined { member } => {

@@ -7,8 +7,8 @@ use super::*;
 use crate::router::ids::{EntryId, FileId, InvitationId, MemberId, RoomId};
 use crate::router::notice::form::rfc3339;
 use crate::router::notice::{
-    Code, Failure, FileInfo, FileLine, Finding, FolderInfo, InvitationLine, MemberInfo, MemberLine,
-    MovingFile, Standing, TransferLine, TransferState, Who, WithdrawalReason,
+    Code, Failure, FileInfo, FileLine, Finding, FolderInfo, FolderRow, InvitationLine, MemberInfo,
+    MemberLine, MovingFile, Standing, TransferLine, TransferState, Who, WithdrawalReason,
 };
 use crate::router::text::{Untrusted, is_control, is_format};
 
@@ -66,6 +66,7 @@ const EVENTS: &[(&str, &str)] = &[
     ("download_queued", "file"),
     ("notice", "text code file path"),
     ("message_withdrawn", "id reason"),
+    ("folder", "file path list more"),
 ];
 
 fn who(name: &str) -> Who {
@@ -152,6 +153,7 @@ fn all(text: &str) -> Vec<Notice> {
     let (held, fetching, from) = (false, false, who(text));
     let (hosts, own, kept, folder) = (2, false, 0, Some(FolderInfo { files: 3, bytes: 9 }));
     let also = vec![who(text)];
+    let inside = FolderRow { name: text.into(), folder: true, files: 2, bytes: 9 };
     let (addresses, tunnels) = (vec![text.into(), "[::1]:51692".into()], Vec::new());
     let files = FileLine { id, file: file(text), folder, from, hosts, own, held, fetching, kept };
     vec![
@@ -224,6 +226,7 @@ fn all(text: &str) -> Vec<Notice> {
         Notice::DownloadQueued { file: file(text) },
         Notice::AlreadyHave { file: file(text), path: text.into() },
         Notice::MessageWithdrawn { id, reason: WithdrawalReason::Fork },
+        Notice::Folder { file: file(text), path: text.into(), list: vec![inside], more: 1 },
     ]
 }
 
@@ -526,22 +529,6 @@ fn progress_is_told_at_each_tenth_to_people_and_always_to_programs() {
     }
     assert_eq!((lines, events), (9, 201));
     assert!(people.progress.tenths_shown.is_empty());
-}
-
-#[test]
-fn sizes_have_decimal_units() {
-    for (bytes, text) in [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1_000, "1.0 kB"),
-        (12_345_678, "12.3 MB"),
-        (999_949, "999.9 kB"),
-        (999_950, "1.0 MB"),
-        (1 << 41, "2.2 TB"),
-        (u64::MAX, "18.4 EB"),
-    ] {
-        assert_eq!(size(bytes), text);
-    }
 }
 
 /// Threat T1: escape sequences of every family, bidirectional and invisible characters, and

@@ -3,7 +3,10 @@
 use super::lines::{counted, folder_size, nick, safe, size};
 use super::paint::Style;
 use super::width::{pad, width};
-use crate::router::notice::{FileLine, Finding, MemberLine, Standing, TransferLine, TransferState};
+use crate::router::notice::{
+    FileInfo, FileLine, Finding, FolderRow, MemberLine, Standing, TransferLine, TransferState,
+};
+use crate::router::text::Untrusted;
 
 pub(super) fn member_rows(list: &[MemberLine], style: &Style) -> Vec<String> {
     let rows = list.iter().map(|line| {
@@ -83,6 +86,30 @@ pub(super) fn file_rows(list: &[FileLine], style: &Style) -> Vec<String> {
     let rows: Vec<_> = rows.collect();
     std::iter::once(format!("{} offered:", counted(list.len(), "file")))
         .chain(table(&rows, style.columns))
+        .collect()
+}
+
+pub(super) fn folder_rows(
+    (file, path): (&FileInfo, &Untrusted),
+    (list, more): (&[FolderRow], u32),
+    style: &Style,
+) -> Vec<String> {
+    let place = format!("{}/{}", file.name.short(), path.line());
+    if list.is_empty() {
+        return vec![format!("{place} is empty")];
+    }
+    let rows = list.iter().map(|row| match row.folder {
+        true => {
+            let files = usize::try_from(row.files).unwrap_or(usize::MAX);
+            vec![format!("{}/", row.name.short()), counted(files, "file"), size(row.bytes)]
+        }
+        false => vec![row.name.short(), String::new(), size(row.bytes)],
+    });
+    let rows: Vec<_> = rows.collect();
+    let rest = (more > 0).then(|| format!("  and {more} more"));
+    std::iter::once(format!("{place} has in it:"))
+        .chain(table(&rows, style.columns))
+        .chain(rest)
         .collect()
 }
 

@@ -90,7 +90,7 @@ fn reply(face: &Face) -> Result<(), Failure> {
 }
 
 fn download(wanted: &str) -> Command {
-    Command::Download { wanted: wanted.to_owned(), patient: true, asks: false }
+    Command::Download { wanted: wanted.to_owned(), paths: Vec::new(), patient: true, asks: false }
 }
 
 fn sparse(folder: &Folder, bytes: u64) -> String {

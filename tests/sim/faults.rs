@@ -20,7 +20,10 @@ fn complaints(world: &World, node: usize, code: Code) -> usize {
 }
 
 fn fetch(world: &mut World, node: usize, patient: bool) -> u64 {
-    world.command(node, Command::Download { wanted: "film.mkv".into(), patient, asks: false })
+    world.command(
+        node,
+        Command::Download { wanted: "film.mkv".into(), paths: Vec::new(), patient, asks: false },
+    )
 }
 
 /// Chunks of the file on a node's disk.

@@ -182,7 +182,12 @@ fn downloads_are_queued_in_the_order_asked_and_the_moving_ones_are_shown_first()
 fn what_is_here_already_is_said_and_fetched_again_only_when_somebody_says_yes() {
     let (mut world, [alice, bob]) = room(67, ["alice", "bob"]);
     offer(&mut world, alice, "film.mkv", SIZE);
-    let download = |asks| Command::Download { wanted: "film.mkv".into(), patient: false, asks };
+    let download = |asks| Command::Download {
+        wanted: "film.mkv".into(),
+        paths: Vec::new(),
+        patient: false,
+        asks,
+    };
     assert_eq!(give(&mut world, bob, download(false)), Ok(()));
     assert_eq!(give(&mut world, bob, download(false)), Ok(()), "it is no failure");
     let has = |notice: &Notice| match notice {

@@ -106,7 +106,12 @@ impl World {
     pub fn download(&mut self, node: usize, name: &str) -> u64 {
         self.command(
             node,
-            Command::Download { wanted: name.to_owned(), patient: true, asks: false },
+            Command::Download {
+                wanted: name.to_owned(),
+                paths: Vec::new(),
+                patient: true,
+                asks: false,
+            },
         )
     }
 

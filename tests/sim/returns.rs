@@ -22,8 +22,15 @@ fn left(seed: u64) -> (World, [usize; 3]) {
 }
 
 fn fetch(world: &mut World, node: usize) -> u64 {
-    world
-        .command(node, Command::Download { wanted: "film.mkv".into(), patient: false, asks: false })
+    world.command(
+        node,
+        Command::Download {
+            wanted: "film.mkv".into(),
+            paths: Vec::new(),
+            patient: false,
+            asks: false,
+        },
+    )
 }
 
 fn says(world: &World, node: usize, words: &str) -> usize {

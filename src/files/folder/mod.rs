@@ -7,7 +7,9 @@
 //! Nothing outside the folder is ever read or written: no link is followed inside it.
 
 pub mod chain;
+pub mod listing;
 pub mod manifest;
+pub mod marker;
 pub mod memory;
 pub mod paths;
 pub mod scan;

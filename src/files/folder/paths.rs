@@ -14,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 use unicode_normalization::UnicodeNormalization;
 
 use super::manifest::{Manifest, ManifestError, PATH_MAX_BYTES};
+use super::marker::is_marker;
 use crate::files::names::{SAFE_COMPONENT_MAX_BYTES, numbered, safe_component, shortened};
 use crate::router::bitmap::Bitmap;
 use crate::router::text::is_format;
@@ -250,7 +251,8 @@ struct TakenNames {
 impl TakenNames {
     fn choose(&mut self, name: &str, exec: bool) -> String {
         let safe = safe_component(name);
-        let dash = if !exec && is_acted_upon(&safe) { "-" } else { "" };
+        let is_acted_upon = !exec && is_acted_upon(&safe) || is_marker(&folded(&safe));
+        let dash = if is_acted_upon { "-" } else { "" };
         let whole = format!("{dash}{safe}");
         if self.taken.insert(folded(&whole).into_owned()) {
             return whole;

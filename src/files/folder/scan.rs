@@ -19,6 +19,7 @@ use super::chain::FolderChain;
 use super::manifest::{
     ENTRIES_MAX, FOLDER_MAX_BYTES, ListedFile, ManifestEntry, PathFault, check_path,
 };
+use super::marker::is_marker;
 use super::served::FolderTrees;
 use super::staging::{FOLDER, ROOM_ENDING, UNITS};
 use crate::files::hash::{BUFFER_BYTES, HashError, hash_chunk, hash_file};
@@ -241,6 +242,8 @@ impl<'a> Walk<'a> {
             }
             match kind {
                 _ if is_unfinished(&name) => self.left_out.unfinished += 1,
+                // It says what klatch did here, and is nobody's file.
+                _ if name.to_str().is_some_and(is_marker) => {}
                 FileKind::Link => self.left_out.links += 1,
                 FileKind::File | FileKind::Folder => {
                     empty = false;

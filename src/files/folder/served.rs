@@ -307,12 +307,17 @@ impl ServedFolder {
         })
     }
 
-    /// The file of an entry, if it is as it was.
-    ///
-    /// # Errors
-    /// When it is not, or the disk fails.
-    pub fn file(&self, entry: u32) -> Result<File, ServeError> {
-        Ok(self.open(&mut FolderChain::new(self.open_top()?), entry)?.0)
+    /// Opens the files of these entries, one after the other, as long as they are as they were and
+    /// `with` says to go on.
+    pub fn each_file(&self, entries: &[u32], mut with: impl FnMut(u32, &File) -> bool) {
+        let Ok(mut chain) = self.open_top().map(FolderChain::new) else { return };
+        for entry in entries {
+            if let Ok((file, _)) = self.open(&mut chain, *entry)
+                && !with(*entry, &file)
+            {
+                return;
+            }
+        }
     }
 
     /// Opens the file of an entry, if it is as it was; else it is noted.

@@ -21,6 +21,7 @@ pub(in crate::files) use self::left::{LeftFolder, hints_of};
 pub(super) use self::tree::has_time;
 pub(crate) use self::tree::time_of;
 use self::tree::{LongFile, StagedTree};
+pub use self::update::{FolderUpdate, foreign};
 pub use self::writer::UnitWriter;
 use super::manifest::{ListedFile, Manifest, ManifestEntry};
 use super::paths::LocalPaths;
@@ -29,6 +30,7 @@ use crate::crypto::hash::digest;
 use crate::files::disk::{Disk, write_all_at};
 use crate::files::hash::{BUFFER_BYTES, HashError, hash_chunk, hash_file};
 use crate::files::hidden::{NUMBERS, lock, open_or_create};
+use crate::files::merkle::FileTree;
 use crate::files::noted::note_name;
 use crate::files::part::PartError;
 use crate::files::publish::leads_to;
@@ -45,6 +47,7 @@ mod syncing;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod update;
 mod writer;
 
 /// What the name of a folder that is received ends with until it is whole.
@@ -57,6 +60,9 @@ const ROOM: &str = "room";
 pub(in crate::files) const ROOM_ENDING: &str = ".room";
 /// Hex digits of the id in both names.
 const STEM_DIGITS: usize = 16;
+
+/// Whether somebody still wants the folder.
+type GoOn<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// What is to be received.
 #[derive(Debug, Clone)]
@@ -535,8 +541,19 @@ fn root_of(file: &File, len: u64) -> io::Result<Digest32> {
     if len == 0 {
         return Ok(Digest32::default());
     }
-    match hash_file(file, len, 1, &|_| (), &AtomicBool::new(false)) {
-        Ok(tree) => Ok(*tree.root()),
+    tree_of(file, len, &|| true).map(|tree| *tree.root())
+}
+
+/// The tree of a file that has this length.
+fn tree_of(file: &File, len: u64, go_on: GoOn<'_>) -> io::Result<FileTree> {
+    let stop = AtomicBool::new(false);
+    let progress = |_| {
+        if !go_on() {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    match hash_file(file, len, 1, &progress, &stop) {
+        Ok(tree) => Ok(tree),
         Err(HashError::Read(error)) => Err(error),
         // It changes while it is read: then it has no root.
         Err(HashError::Changed | HashError::Cancelled) => Err(io::ErrorKind::InvalidData.into()),

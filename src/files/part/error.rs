@@ -24,6 +24,17 @@ pub enum PartError {
         /// The folder.
         path: PathBuf,
     },
+    /// Where a folder should go, something lies that is no earlier version of it.
+    #[error(
+        "{path} is there already, and is no earlier version of {name} that klatch made of what \
+         this member offers: choose another name, or {path}/ to save into it"
+    )]
+    Foreign {
+        /// What lies there.
+        path: PathBuf,
+        /// The name of the folder that is offered.
+        name: String,
+    },
     /// Every number for a partial file of this download is in use.
     #[error(
         "too many programs fetch this file into {path}: choose another (--downloads, or --output \

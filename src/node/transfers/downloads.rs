@@ -274,7 +274,9 @@ impl TransferShared {
         let chosen = match save {
             SaveAs::Dated => None,
             SaveAs::Plain => Some(safe_name(name)),
-            SaveAs::Named(chosen) | SaveAs::Passing(chosen) => Some(chosen.clone()),
+            SaveAs::Named(chosen)
+            | SaveAs::Passing(chosen)
+            | SaveAs::Mirror { name: chosen, .. } => Some(chosen.clone()),
         };
         let dated = download_name(&stamp(now()), name);
         let finished = content.part.finish_as(chosen.as_deref(), &dated, served.tree());

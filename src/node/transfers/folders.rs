@@ -1,33 +1,37 @@
 //! Downloads of folders: the manifest into memory, then its units into a folder that is built
 //! beside its destination.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::downloads::SavedDownload;
 use super::owed::ReplyGuard;
 use super::{TransferShared, Transfers, failures};
+use crate::files::folder::listing::list;
 use crate::files::folder::manifest::{Manifest, ManifestError};
+use crate::files::folder::marker::EarlierFolder;
 use crate::files::folder::memory::ManifestBytes;
 use crate::files::folder::paths::{LocalPaths, NameChanges};
 use crate::files::folder::select::select;
 use crate::files::folder::served::ServedFolder;
-use crate::files::folder::staging::{FolderPlan, Staging};
+use crate::files::folder::staging::{FolderPlan, FolderUpdate, Staging, foreign};
 use crate::files::folder::units::{EntrySource, UnitContent, Units};
 use crate::files::held::HeldUnits;
 use crate::files::merkle::{FileTree, chunk_count, file_id};
 use crate::files::names::{download_name, safe_name, stamp};
 use crate::files::part::PartError;
 use crate::files::served::{OpenFiles, Served};
+use crate::files::source::Stamp;
 use crate::net::lane::ChunkWanted;
 use crate::router::bitmap::Bitmap;
 use crate::router::command::SaveAs;
 use crate::router::event::{DiskError, Event, PartState, ReadManifest};
-use crate::router::ids::{Digest32, FileId};
+use crate::router::ids::{Digest32, FaceId, FileId};
 use crate::router::layout::{FolderLayout, ListedUnits};
-use crate::router::notice::{Code, Failure};
+use crate::router::notice::{Code, Failure, FileInfo};
+use crate::router::part::FolderPart;
 use crate::router::signed::FolderSummary;
 use crate::router::swarm::FILE_MAX_BYTES;
 use crate::router::text::Untrusted;
@@ -70,7 +74,11 @@ pub(super) struct FolderContent {
     /// What an earlier run said that it had.
     claimed: Bitmap,
     /// What of it is wanted; `None`: all. Only all of it is served.
-    part: Option<String>,
+    part: Option<FolderPart>,
+    /// The earlier version whose place it takes.
+    pub(super) earlier: Option<EarlierFolder>,
+    /// What of that was compared, as it was then.
+    pub(super) intact: Mutex<HashMap<String, Stamp>>,
     turn: AtomicU64,
     /// The last field: tells when the staging folder is closed.
     _gone: BuiltGuard,
@@ -91,7 +99,7 @@ impl BuiltFolders {
     fn obtain(
         &self,
         folder: FileId,
-        part: Option<&String>,
+        part: Option<&FolderPart>,
         begin: impl FnOnce() -> Result<FolderContent, DiskError>,
     ) -> Result<Arc<FolderContent>, DiskError> {
         let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
@@ -258,9 +266,9 @@ pub(super) struct FolderOpening {
     pub(super) turn: u64,
     pub(super) manifest: FileId,
     pub(super) name: String,
-    pub(super) part: Option<String>,
+    pub(super) part: Option<FolderPart>,
     pub(super) copy: bool,
-    pub(super) folder: Option<PathBuf>,
+    pub(super) to: (Option<PathBuf>, SaveAs),
 }
 
 impl super::TransfersState {
@@ -322,6 +330,29 @@ impl Transfers {
         submitted.err().map(|_| answer(Err(failures::too_much())))
     }
 
+    /// Looks what a manifest that is here lists at a path.
+    pub(super) fn list_folder(
+        &self,
+        (face, line): (FaceId, u64),
+        folder: FileInfo,
+        manifest: FileId,
+        path: String,
+    ) -> Option<Event> {
+        let shared = Arc::clone(&self.shared);
+        let (of, answered) = (folder.clone(), folder.clone());
+        let answer =
+            move |folder: FileInfo, result| Event::FolderListed { face, line, folder, result };
+        let submitted = self.disk.submit(move || {
+            let failed = answer(of.clone(), Err(failures::inside()));
+            let owed = ReplyGuard::new(&shared.host.inbox, failed);
+            let listed = shared.manifest_here(&manifest).and_then(|manifest| {
+                list(&manifest, &path).ok_or_else(|| nothing_like(of.name.raw(), &path))
+            });
+            owed.send(answer(of, listed));
+        });
+        submitted.err().map(|_| answer(answered, Err(failures::too_much())))
+    }
+
     pub(super) fn open_folder(&self, opening: FolderOpening) -> Option<Event> {
         let FolderOpening { file, turn, .. } = opening;
         let earlier = {
@@ -331,7 +362,8 @@ impl Transfers {
         earlier.into_iter().for_each(|earlier| self.put_folder_away(earlier));
         let shared = Arc::clone(&self.shared);
         let answer = move |result| Event::PartOpened { file, turn, result };
-        let submitted = self.disk.submit(move || {
+        // It may have much to copy.
+        let submitted = self.slow.submit(move || {
             let failed = answer(Err(failures::lasting(failures::inside())));
             let owed = ReplyGuard::new(&shared.host.inbox, failed);
             owed.send(answer(shared.open_folder(&opening)));
@@ -364,6 +396,18 @@ impl Transfers {
 }
 
 impl TransferShared {
+    /// A manifest that is here: in memory, or as somebody's file.
+    fn manifest_here(&self, manifest: &FileId) -> Result<Arc<Manifest>, Failure> {
+        let known = self.host.sources.get(manifest).ok_or_else(failures::inside)?;
+        if let Some(manifest) = known.manifest() {
+            return Ok(manifest);
+        }
+        let path = known.path_now().ok_or_else(failures::inside)?;
+        let read = std::fs::read(path).map_err(|_| failures::inside())?;
+        let decoded = Manifest::decode(read).map_err(|error| bad_manifest(&error))?;
+        Ok(Arc::new(decoded))
+    }
+
     fn read_manifest(&self, file: FileId, turn: u64) -> Result<ReadManifest, Failure> {
         // Nobody waits for the answer to an earlier opening.
         let content = self.lock().manifest(file, turn).ok_or_else(failures::inside)?;
@@ -397,19 +441,19 @@ impl TransferShared {
             current.content = Some(Arc::clone(&content));
         }
         let go_on = || content.is_for(turn) && !self.is_stopping();
-        let here = self.host.sources.folder(&file).filter(|_| opening.copy);
-        if let Some(here) = here.filter(|here| !Arc::ptr_eq(here, &content.served)) {
-            copy_folder(&content, &here, &go_on).map_err(|error| failures::of_part(&error))?;
-        }
         content.verify(0..content.served.units().count(), &go_on);
+        let here = self.host.sources.folder(&file).filter(|_| opening.copy);
+        self.copy_known(&content, here, &go_on).map_err(|error| failures::of_part(&error))?;
         if go_on() && content.part.is_none() {
             self.host.sources.insert_folder_if_absent(file, Arc::clone(&content.served));
         }
-        let held = content.served.held().to_bitmap();
-        Ok(match &content.part {
-            _ if content.staging.is_complete() => PartState::Complete,
-            Some(_) => PartState::Partly { held, needed: content.staging.needed().clone() },
-            None => PartState::Verified(held),
+        let (staging, held) = (&content.staging, content.served.held().to_bitmap());
+        let needed = content.part.as_ref().map(|_| staging.needed().clone());
+        let begun = staging.begun();
+        Ok(match (needed, begun.count()) {
+            _ if staging.is_complete() => PartState::Complete,
+            (None, 0) => PartState::Verified(held),
+            (needed, _) => PartState::Partly { held, needed, begun },
         })
     }
 
@@ -421,15 +465,10 @@ impl TransferShared {
         let bad = |error| failures::lasting(bad_manifest(&error));
         let units = Arc::new(Units::of(&manifest).map_err(bad)?);
         let paths = Arc::new(LocalPaths::of(&manifest, false).map_err(bad)?);
-        let wanted = match &opening.part {
-            Some(part) => select(&manifest, part),
-            None => Bitmap::all(manifest.len()),
-        };
-        if let Some(part) = opening.part.as_ref().filter(|_| wanted.count() == 0) {
-            let (name, part) = (Untrusted::new(&*opening.name), Untrusted::new(&**part));
-            let text = format!("{name} has nothing like {part} in it");
-            return Err(failures::lasting(Failure::new(Code::NothingMatches, text)));
-        }
+        let selected = opening.part.as_ref().map(|part| select(&manifest, part)).transpose();
+        let selected = selected.map_err(|missing| nothing_like(&opening.name, missing.text()));
+        let wanted = selected.map_err(failures::lasting)?;
+        let wanted = wanted.unwrap_or_else(|| Bitmap::all(manifest.len()));
         let plan = FolderPlan {
             wanted,
             manifest: Arc::clone(&manifest),
@@ -437,7 +476,10 @@ impl TransferShared {
             paths: Arc::clone(&paths),
             exec: false,
         };
-        let folder = opening.folder.as_ref().unwrap_or(&self.folder);
+        let (folder, save) = &opening.to;
+        let folder = folder.as_ref().unwrap_or(&self.folder);
+        let earlier = earlier_folder(folder, save, &opening.name);
+        let earlier = earlier.map_err(|error| failures::of_part(&error))?;
         let opened = Staging::open(&self.disk, folder, &file.0, plan, FILE_MAX_BYTES);
         let (staging, claimed) = opened.map_err(|error| failures::of_part(&error))?;
         staging.note_name(&opening.name);
@@ -456,6 +498,8 @@ impl TransferShared {
             paths,
             claimed,
             part,
+            earlier,
+            intact: Mutex::default(),
             turn,
             _gone: gone,
         })
@@ -472,15 +516,27 @@ impl TransferShared {
         let chosen = match save {
             SaveAs::Dated => None,
             SaveAs::Plain => Some(safe_name(name)),
-            SaveAs::Named(chosen) | SaveAs::Passing(chosen) => Some(chosen.clone()),
+            SaveAs::Named(chosen)
+            | SaveAs::Passing(chosen)
+            | SaveAs::Mirror { name: chosen, .. } => Some(chosen.clone()),
         };
         let dated = download_name(&stamp(super::downloads::now()), name);
         let go_on = || content.is_for(turn) && !self.is_stopping();
-        let path = match content.staging.finish_as(chosen.as_deref(), &dated, &go_on) {
+        let finished = match save {
+            SaveAs::Mirror { name: here, from, delete } => {
+                let intact = content.intact.lock().unwrap_or_else(PoisonError::into_inner);
+                let (name, offered, delete) = (here.as_str(), (name, *from), *delete);
+                let update = FolderUpdate { name, offered, delete, intact: &intact };
+                content.staging.finish_update(&update, &dated, &go_on)
+            }
+            _ => content.staging.finish_as(chosen.as_deref(), &dated, &go_on),
+        };
+        let path = match finished {
             Ok(path) => path,
             Err(error) => return Some(Err(failures::of_part(&error))),
         };
         content.served.finish(path.clone(), content.staging.take_untimed());
+        self.past.note(&content.served);
         self.built.retire(file);
         let names = content.paths.changes_of(content.served.manifest(), content.staging.wanted());
         let mut state = self.lock();
@@ -521,6 +577,17 @@ fn names_told(changes: &NameChanges) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
+/// The earlier version of a folder whose place it is to take, if there is one.
+fn earlier_folder(
+    folder: &Path,
+    save: &SaveAs,
+    offered: &str,
+) -> Result<Option<EarlierFolder>, PartError> {
+    let SaveAs::Mirror { name, from, .. } = save else { return Ok(None) };
+    let path = folder.join(name);
+    EarlierFolder::at(&path, from, offered).map_err(|error| foreign(&path, offered, error))
+}
+
 /// What the router needs to know of the units.
 pub(super) fn layout(units: &Units) -> FolderLayout {
     let count = units.count();
@@ -537,26 +604,11 @@ pub(super) fn layout(units: &Units) -> FolderLayout {
     FolderLayout { lens_bytes, lists }
 }
 
-/// Takes over what a folder that lies here has of the same.
-fn copy_folder(
-    content: &FolderContent,
-    here: &ServedFolder,
-    go_on: &dyn Fn() -> bool,
-) -> Result<(), PartError> {
-    let manifest: &Manifest = here.manifest();
-    for (entry, _) in (0..).zip(manifest.listed()).filter(|(_, listed)| listed.is_some()) {
-        if !go_on() {
-            return Err(PartError::Cancelled);
-        }
-        // What cannot be read is fetched.
-        if let Ok(from) = here.file(entry) {
-            content.staging.copy_in(entry, &from)?;
-        }
-    }
-    for unit in content.staging.verified().iter() {
-        content.served.held().insert(unit);
-    }
-    Ok(())
+/// There is nothing like that in the folder.
+pub(super) fn nothing_like(folder: &str, path: &str) -> Failure {
+    let (name, path) = (Untrusted::new(folder), Untrusted::new(path));
+    let text = format!("{name} has nothing like {path} in it: `files {name}` shows what it has");
+    Failure::new(Code::NothingMatches, text)
 }
 
 fn bad_manifest(error: &ManifestError) -> Failure {

@@ -78,6 +78,7 @@ fn request(
     })?;
     let save = match target {
         SaveTarget::Folder(folder) => Save::Folder(folder.clone().into()),
+        SaveTarget::Existing(folder) => Save::Existing(folder.clone().into()),
         SaveTarget::File(folder, name) => Save::File(folder.clone().into(), name.clone()),
         SaveTarget::Stdout(_) => Save::Stdout,
     };

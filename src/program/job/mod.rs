@@ -71,6 +71,7 @@ pub(super) fn request(json: &[u8]) -> Option<String> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Save {
     Folder(OsString),
+    Existing(OsString),
     File(OsString, String),
     Stdout,
 }

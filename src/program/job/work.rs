@@ -337,6 +337,7 @@ fn target(save: Save) -> Result<SaveTarget, Failure> {
     let failed = |text: String| Failure::new(Code::IoError, text);
     match save {
         Save::Folder(folder) => whole(folder).map(SaveTarget::Folder),
+        Save::Existing(folder) => whole(folder).map(SaveTarget::Existing),
         Save::File(folder, name) if Path::new(&name).file_name() == Some(name.as_ref()) => {
             Ok(SaveTarget::File(whole(folder)?, name))
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::router::bitmap::Bitmap;
 use crate::router::ids::{Digest32, FileId};
 use crate::router::layout::FolderLayout;
-use crate::router::notice::Failure;
+use crate::router::notice::{Failure, FolderRow};
 use crate::router::signed::FolderSummary;
 
 /// What to request from a host.
@@ -45,6 +45,17 @@ pub struct ReadManifest {
     pub layout: FolderLayout,
 }
 
+/// What lies in one folder of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderListing {
+    /// Where, with a slash behind it; nothing means the whole.
+    pub path: String,
+    /// Folders, then files, by their names.
+    pub list: Vec<FolderRow>,
+    /// How many more there are.
+    pub more: u32,
+}
+
 /// A partial file that was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartState {
@@ -52,12 +63,14 @@ pub enum PartState {
     NeedsList,
     /// The list is known (short files need none); these chunks are verified.
     Verified(Bitmap),
-    /// Of a folder of which only a part is wanted: verified units, and those that are needed.
+    /// The same of a folder of which only a part is wanted, or some files are here already.
     Partly {
         /// Verified.
         held: Bitmap,
-        /// Needed, verified or not.
-        needed: Bitmap,
+        /// Needed, verified or not; `None`: all.
+        needed: Option<Bitmap>,
+        /// Not verified, but some of the files in them are: only the others are asked for.
+        begun: Bitmap,
     },
     /// All of it was already on this computer and lies in the partial file now.
     Complete,

@@ -9,7 +9,8 @@ use crate::crypto::password::Password;
 use crate::router::command::SaveAs;
 use crate::router::ids::{ConnId, Digest32, FaceId, FileId, MemberId, RoomId};
 use crate::router::message::{Hello, Message, Refusal};
-use crate::router::notice::{Failure, Notice, Overview};
+use crate::router::notice::{Failure, FileInfo, Notice, Overview};
+use crate::router::part::FolderPart;
 
 /// Something to do. The shell performs effects in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -249,6 +250,19 @@ pub enum Effect {
         /// Which opening.
         turn: u64,
     },
+    /// Look into the manifest of a folder, which is here.
+    ListFolder {
+        /// The face that wants to know.
+        face: FaceId,
+        /// The line of its command.
+        line: u64,
+        /// The folder.
+        folder: FileInfo,
+        /// Its manifest.
+        manifest: FileId,
+        /// Where in the folder; nothing means the whole.
+        path: String,
+    },
     /// Begin to build a folder, whose manifest is here; the units are its chunks.
     OpenFolder {
         /// The folder.
@@ -259,12 +273,14 @@ pub enum Effect {
         manifest: FileId,
         /// Name as offered.
         name: String,
-        /// What of it is wanted, as a person wrote it; `None`: all.
-        part: Option<String>,
+        /// What of it is wanted; `None`: all.
+        part: Option<FolderPart>,
         /// The whole folder is served here: copy it.
         copy: bool,
         /// Where it goes, if not into the folder for downloads.
         folder: Option<PathBuf>,
+        /// Its name there.
+        save: SaveAs,
     },
     /// Fetch the chunk hashes of a long file in a folder over a lane.
     FetchFolderList {

@@ -81,11 +81,13 @@ impl Router {
             Command::Share { path, name } => {
                 return self.files.hashing().share(&mut self.cx, of, (path, name));
             }
-            Command::Download { wanted, patient, asks } => {
-                return self.download(of, &wanted, (patient, asks), (SaveAs::Dated, None));
+            Command::Download { wanted, paths, patient, asks } => {
+                let place = (SaveAs::Dated, None);
+                return self.download(of, (&wanted, paths), (patient, asks), place);
             }
             Command::Fetch { wanted, patient, save, folder } => {
-                return self.download(of, &wanted, (patient, false), (save, folder));
+                let wanted = (wanted.as_str(), Vec::new());
+                return self.download(of, wanted, (patient, false), (save, folder));
             }
             Command::Cancel { wanted } => return self.cancel(of, &wanted),
             Command::Withdraw { offers } => self.take_back(&offers),
@@ -95,6 +97,7 @@ impl Router {
                 Ok(())
             }
             Command::Files => self.tell(of, Self::files_notice),
+            Command::Inside { wanted, path } => return self.look_inside(of, &wanted, path),
             Command::Members => {
                 self.ping_all();
                 self.tell(of, Self::members_notice)

@@ -8,7 +8,8 @@ use crate::router::event::Effect;
 use crate::router::files::Offered;
 use crate::router::ids::{ConnId, FaceId, FileId, MemberId};
 use crate::router::message::Held;
-use crate::router::notice::{Failure, Notice, TransferLine};
+use crate::router::notice::{Code, Failure, Notice, TransferLine};
+use crate::router::part::{FolderPart, PathPattern, words};
 use crate::router::swarm::{FileRequest, NamedFile, SavePlace};
 use crate::router::text::{Untrusted, few, is_glob};
 
@@ -19,15 +20,19 @@ impl Router {
     pub(crate) fn download(
         &mut self,
         (face, line): (FaceId, u64),
-        wanted: &str,
+        (wanted, paths): (&str, Vec<PathPattern>),
         (patient, asks): (bool, bool),
         place: SavePlace,
     ) {
         let request =
             |file, place| FileRequest { face, line, file, patient, asks, place, part: None };
-        if let Some((file, part)) = self.part_meant(wanted) {
-            let request = FileRequest { part, ..request(file, place) };
-            return self.swarm.fetch(&mut self.cx, request);
+        match self.part_meant(wanted, paths) {
+            Ok(None) => {}
+            Ok(Some((file, part))) => {
+                let request = FileRequest { part, ..request(file, place) };
+                return self.swarm.fetch(&mut self.cx, request);
+            }
+            Err(failure) => return self.cx.reply(face, line, "download", Err(failure)),
         }
         let found = self.lookup().find(wanted, false);
         let first = |offers: Vec<&Offered>| Some(offers.first()?.named_file().clone());
@@ -49,16 +54,48 @@ impl Router {
         }
     }
 
-    /// A folder and what is meant in it, where a word names both with a `/` between.
-    fn part_meant(&self, wanted: &str) -> Option<(NamedFile, Option<String>)> {
-        let (name, part) = wanted.split_once('/')?;
-        if self.lookup().find(wanted, false).is_ok() {
-            return None;
+    /// A folder and what is meant in it: by these paths, or where words name both with a `/`
+    /// between.
+    fn part_meant(
+        &self,
+        wanted: &str,
+        paths: Vec<PathPattern>,
+    ) -> Result<Option<(NamedFile, Option<FolderPart>)>, Failure> {
+        let found = self.lookup().find(wanted, false);
+        if paths.is_empty() {
+            return Ok(if found.is_ok() { None } else { self.part_named(wanted) });
         }
+        let offers = found?;
+        let Some(file) = offers.first().map(|offered| offered.named_file()) else {
+            return Ok(None);
+        };
+        match file.folder {
+            Some(_) => Ok(Some((file.clone(), Some(FolderPart::of(paths))))),
+            None => Err(no_folder(file)),
+        }
+    }
+
+    fn part_named(&self, wanted: &str) -> Option<(NamedFile, Option<FolderPart>)> {
+        let (file, part) = self.folder_and_path(wanted)?;
+        let words = words(wanted).filter(|words| words.len() > 1);
+        let each = words.and_then(|words| {
+            let part_of = |word: &String| {
+                let (of, part) = self.folder_and_path(word)?;
+                Some(part).filter(|part| of.id == file.id && !part.is_empty())
+            };
+            words.iter().map(part_of).collect::<Option<Vec<_>>>()
+        });
+        let part = (!part.is_empty()).then(|| FolderPart::of_line(&part, each));
+        Some((file, part))
+    }
+
+    /// A folder, and the path that a word names in it behind a `/`.
+    pub(super) fn folder_and_path(&self, word: &str) -> Option<(NamedFile, String)> {
+        let (name, path) = word.split_once('/')?;
         let found = self.lookup().find(name, false).ok()?;
         let file = found.first()?.named_file();
         file.folder?;
-        Some((file.clone(), Some(part.to_owned()).filter(|part| !part.is_empty())))
+        Some((file.clone(), path.to_owned()))
     }
 
     /// Everything that others offer and a glob or `all` means, but for what is here already.
@@ -165,4 +202,10 @@ impl Router {
         list.extend(self.files.hash_rows(self.cx.now));
         list
     }
+}
+
+/// There is nothing in a file.
+pub(super) fn no_folder(file: &NamedFile) -> Failure {
+    let text = format!("{} is a file and no folder: nothing is in it", Untrusted::new(&file.name));
+    Failure::new(Code::NothingMatches, text)
 }

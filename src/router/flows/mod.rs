@@ -13,6 +13,7 @@ mod ending;
 mod flushing;
 mod hearing;
 mod lanes;
+mod looking;
 mod membership;
 mod moving;
 mod offering;

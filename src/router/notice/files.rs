@@ -27,6 +27,19 @@ pub struct FolderInfo {
     pub bytes: u64,
 }
 
+/// A file or folder in a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FolderRow {
+    /// Its name.
+    pub name: Untrusted,
+    /// It is a folder.
+    pub folder: bool,
+    /// Number of files in it, or 1.
+    pub files: u32,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
 /// One line of `files`: an offer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileLine {

@@ -158,6 +158,13 @@ impl Choice {
         }
     }
 
+    /// Something of these chunks is here: they are asked for by number, and no host picks them.
+    pub fn begun(&mut self, file: &FileId, begun: &Bitmap) {
+        if let Some(picker) = self.picker_mut(file) {
+            picker.begun(begun);
+        }
+    }
+
     /// These chunks cannot be verified before a list of their own is here.
     pub fn hold_back(&mut self, file: &FileId, chunks: Range<u32>) {
         if let Some(picker) = self.picker_mut(file) {

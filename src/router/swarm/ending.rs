@@ -57,7 +57,10 @@ impl Swarm {
 
     pub(super) fn fail_download(&mut self, cx: &mut Context, file: FileId, failure: Failure) {
         if let Some(folder) = self.downloads.get(&file).and_then(|download| download.part_of) {
-            return self.fail_download(cx, folder, failure);
+            return match self.is_fetching(&folder) {
+                true => self.fail_download(cx, folder, failure),
+                false => self.end_look(cx, file, &failure),
+            };
         }
         let Some(download) = self.take_out(&file) else { return };
         self.drop_manifest(cx, &download);
@@ -80,10 +83,15 @@ impl Swarm {
             cx.reply(face, line, "download", Err(failure.clone()));
         }
         self.manifest_over(cx, file);
+        // Those who only look go on waiting.
+        if let Some(of) = download.file.folder {
+            self.look_on(cx, of.manifest);
+        }
     }
 
     /// No download can continue, not even one that waits for its turn or for an answer.
     pub(crate) fn fail_all(&mut self, cx: &mut Context, failure: &Failure) {
+        self.fail_looks(cx, failure);
         // The queued ones first, so that none of them starts.
         let files: Vec<_> = self.queued.keys().chain(self.downloads.keys()).copied().collect();
         let again = std::mem::take(&mut self.again);
@@ -121,6 +129,7 @@ impl Swarm {
         for file in unwanted {
             self.cancel(cx, file);
         }
+        self.end_looks_of(cx, face);
     }
 
     /// The room is left: downloads end, and there are no hosts.
@@ -140,12 +149,15 @@ impl Swarm {
             let since = download.awaited_since(download.hostless_since, ending);
             since.is_some_and(|since| cx.now.since(since) >= no_host_ms)
         });
-        let lost: Vec<_> = lost.map(|download| (download.file.id, download.name())).collect();
-        for (file, name) in lost {
-            let text = format!(
-                "nobody who has {name} came in {} s; run the same download again to resume",
-                no_host_ms / 1000
-            );
+        let cure = |download: &Download| match download.part_of {
+            Some(folder) if !self.is_fetching(&folder) => "try again when somebody has it",
+            _ => "run the same download again to resume",
+        };
+        let told = |download: &Download| (download.file.id, download.name(), cure(download));
+        let lost: Vec<_> = lost.map(told).collect();
+        for (file, name, cure) in lost {
+            let seconds = no_host_ms / 1000;
+            let text = format!("nobody who has {name} came in {seconds} s; {cure}");
             self.fail_download(cx, file, Failure::new(Code::NoHost, text));
         }
         !self.is_idle()

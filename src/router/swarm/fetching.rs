@@ -34,11 +34,16 @@ impl Swarm {
                 self.begin_choice(file);
             }
             Ok(PartState::Verified(held)) => self.begin_fetching(cx, file, &held),
-            Ok(PartState::Partly { held, needed }) => {
-                download.file.size = download.layout.bytes_of(&needed);
+            Ok(PartState::Partly { held, needed, begun }) => {
+                if let Some(needed) = &needed {
+                    download.file.size = download.layout.bytes_of(needed);
+                }
                 self.begin_fetching(cx, file, &held);
-                self.choice.skip(&file, &needed);
-                self.skip_lists(&file, &needed);
+                self.choice.begun(&file, &begun);
+                if let Some(needed) = needed {
+                    self.choice.skip(&file, &needed);
+                    self.skip_lists(&file, &needed);
+                }
                 self.finish_if_done(cx, file);
             }
             Ok(PartState::Complete) => self.finish(cx, file),

@@ -12,7 +12,7 @@ use crate::router::event::{Effect, FetchError, ReadManifest};
 use crate::router::ids::{ConnId, FileId, MemberId};
 use crate::router::layout::{Layout, ListedUnits};
 use crate::router::members::Members;
-use crate::router::notice::{Code, Failure};
+use crate::router::notice::Failure;
 use crate::router::signed::FolderSummary;
 use crate::router::time::Millis;
 
@@ -107,22 +107,29 @@ impl Swarm {
     /// Has the manifest of a folder fetched. If somebody wants it as a file, that is waited for.
     pub(super) fn begin_manifest(&mut self, cx: &mut Context, id: FileId) {
         let Some(download) = self.downloads.get_mut(&id) else { return };
-        let Some(of) = download.file.folder else { return };
         download.stage = DownloadStage::Manifest;
+        let folder = download.file.clone();
+        self.begin_hidden(cx, &folder);
+    }
+
+    /// Begins the hidden download of a manifest, for a folder that is fetched or looked into.
+    pub(super) fn begin_hidden(&mut self, cx: &mut Context, folder: &NamedFile) {
+        let Some(of) = folder.folder else { return };
         if self.queued.contains_key(&of.manifest) {
             self.begin_download(cx, of.manifest);
         }
         if self.downloads.contains_key(&of.manifest) {
-            return;
+            return self.hasten_manifest(&folder.id);
         }
-        let Some(download) = self.downloads.get(&id) else { return };
-        let name = download.file.name.clone();
-        let (size, root) = (of.manifest_bytes, download.file.root);
+        let download = self.downloads.get(&folder.id);
+        let place = download.map(|download| download.place.clone()).unwrap_or_default();
+        let patient = download.is_some_and(|download| download.patient);
+        let number = download.map_or(self.next_number, |download| download.number);
+        let (name, size, root) = (folder.name.clone(), of.manifest_bytes, folder.root);
         let file = NamedFile { id: of.manifest, name, size, root, folder: None };
-        let (place, patient) = (download.place.clone(), download.patient);
         let mut manifest = Download::new(file, place, patient, cx.now);
-        manifest.number = download.number;
-        manifest.part_of = Some(id);
+        manifest.number = number;
+        manifest.part_of = Some(folder.id);
         self.downloads.insert(of.manifest, manifest);
         self.ask_for_hosts(cx, of.manifest);
         self.open_part(cx, of.manifest);
@@ -146,6 +153,7 @@ impl Swarm {
         };
         let folder = self.downloads.values().find(needs).map(|download| download.file.id);
         folder.into_iter().for_each(|folder| self.begin_manifest(cx, folder));
+        self.look_on(cx, file);
     }
 
     /// A download of a folder has ended before its manifest came.
@@ -180,18 +188,17 @@ impl Swarm {
         };
         let ReadManifest { summary, layout } = match result {
             Ok(read) => read,
-            Err(failure) => return self.fail_download(cx, folder, failure),
+            Err(failure) => return self.fail_download(cx, file, failure),
         };
-        let Some(download) = self.downloads.get_mut(&folder) else { return };
+        let Some(download) = self.downloads.get_mut(&folder) else {
+            return self.looked_inside(cx, file, summary, is_offered(&folder, summary));
+        };
         let asked_for = download.file.to_offer().folder == Some(summary);
         // Anybody may offer the same with wrong figures: that must not keep it from those who ask
         // for what another offers.
         if !asked_for && !is_offered(&folder, summary) {
-            let text = format!(
-                "{} is not what was offered: its list tells of other files",
-                download.name()
-            );
-            return self.fail_download(cx, folder, Failure::new(Code::BadManifest, text));
+            let failure = download.file.other_files();
+            return self.fail_download(cx, folder, failure);
         }
         download.file = download.file.clone().measured(summary);
         download.layout = Layout::Folder(Arc::new(layout));
@@ -201,6 +208,7 @@ impl Swarm {
         for request in then.into_iter().flatten() {
             self.enqueue_answered(cx, request);
         }
+        self.look_on(cx, file);
         self.open_part(cx, folder);
     }
 
@@ -333,7 +341,7 @@ mod tests {
     use crate::router::ids::{Digest32, FaceId, RoomId};
     use crate::router::layout::FolderLayout;
     use crate::router::message::Held;
-    use crate::router::notice::Notice;
+    use crate::router::notice::{Code, Notice};
     use crate::router::signed::Offer;
     use crate::router::swarm::FileRequest;
 

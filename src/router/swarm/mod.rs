@@ -14,6 +14,7 @@ mod holders;
 mod hosts;
 mod lanes;
 mod leftovers;
+mod looking;
 pub(crate) mod pace;
 pub mod picker;
 mod progress;
@@ -35,6 +36,8 @@ use self::folders::FolderLists;
 use self::holders::Holders;
 pub use self::lanes::LANES_PER_PAIR;
 use self::leftovers::PartialFiles;
+pub(crate) use self::looking::FolderLook;
+use self::looking::FolderLooks;
 use self::progress::DownloadProgress;
 pub use self::queue::FILE_CHUNKS_MAX;
 pub(crate) use self::queue::{DOWNLOADS_MAX, FILE_MAX_BYTES, QUEUED_MAX};
@@ -43,7 +46,8 @@ use self::uploads::Uploads;
 use super::command::SaveAs;
 use super::ids::{ConnId, Digest32, FaceId, FileId, MemberId};
 use super::layout::Layout;
-use super::notice::{Failure, FileInfo, FolderInfo};
+use super::notice::{Code, Failure, FileInfo, FolderInfo};
+use super::part::FolderPart;
 use super::signed::{FolderSummary, Offer};
 use super::text::Untrusted;
 use super::time::Millis;
@@ -110,6 +114,18 @@ impl NamedFile {
         self.folder.is_none().then_some(Layout::File(self.size))
     }
 
+    /// As faces know it.
+    pub(crate) fn info(&self) -> FileInfo {
+        FileInfo { id: self.id, name: Untrusted::new(&self.name), size: self.size }
+    }
+
+    /// The list of the folder tells of other files than its offer.
+    fn other_files(&self) -> Failure {
+        let name = Untrusted::new(&self.name);
+        let text = format!("{name} is not what was offered: its list tells of other files");
+        Failure::new(Code::BadManifest, text)
+    }
+
     /// A folder as faces are told of it.
     pub(crate) fn folder_info(&self) -> Option<FolderInfo> {
         self.folder.map(|of| FolderInfo { files: of.files, bytes: self.size })
@@ -131,7 +147,7 @@ pub(crate) struct FileRequest {
     pub(crate) asks: bool,
     pub(crate) place: SavePlace,
     /// What of a folder is wanted; `None`: all.
-    pub(crate) part: Option<String>,
+    pub(crate) part: Option<FolderPart>,
 }
 
 impl FileRequest {
@@ -214,7 +230,7 @@ struct Download {
     part_of: Option<FileId>,
     lists: FolderLists,
     /// What of a folder is wanted; `None`: all.
-    part: Option<String>,
+    part: Option<FolderPart>,
 }
 
 impl Download {
@@ -246,8 +262,7 @@ impl Download {
     }
 
     fn info(&self) -> FileInfo {
-        let NamedFile { id, name, size, .. } = &self.file;
-        FileInfo { id: *id, name: Untrusted::new(name), size: *size }
+        self.file.info()
     }
 
     fn name(&self) -> Untrusted {
@@ -297,6 +312,7 @@ pub(crate) struct Swarm {
     leftovers: PartialFiles,
     /// Of folders that are here, wholly or in part.
     manifests: BTreeMap<FileId, FileId>,
+    looks: FolderLooks,
     /// Counts changes of who holds what.
     changes: u64,
 }

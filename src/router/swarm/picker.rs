@@ -66,6 +66,8 @@ pub struct Picker {
     paused: bool,
     /// Chunks that are not here and not wanted.
     skipped: Bitmap,
+    /// Chunks of which something is here: a host that picked one would send all of it.
+    begun: Bitmap,
 }
 
 impl Picker {
@@ -88,6 +90,7 @@ impl Picker {
             listed: false,
             paused: false,
             skipped: Bitmap::none(chunks),
+            begun: Bitmap::none(chunks),
         }
     }
 
@@ -107,6 +110,13 @@ impl Picker {
             self.asked(chunk);
             self.skipped.insert(chunk);
         }
+    }
+
+    /// Something of these chunks is here.
+    pub fn begun(&mut self, begun: &Bitmap) {
+        begun.iter().filter(|chunk| *chunk < self.held.len()).for_each(|chunk| {
+            self.begun.insert(chunk);
+        });
     }
 
     /// Everything that is wanted is here.
@@ -341,6 +351,13 @@ impl Picker {
         // Most hosts checked have nothing that is free, which is found out without the levels.
         if !self.has_free(source) {
             return None;
+        }
+        if self.begun.count() > 0 {
+            let words = self.begun.words().iter().zip(self.free.words()).enumerate();
+            let mut words = words.map(|(i, (begun, free))| (i, begun & free & source.words(i)));
+            if let Some((index, word)) = words.find(|(_, word)| *word != 0) {
+                return Some(Want::Chunk(64 * index as u32 + any_bit(word, rng)));
+            }
         }
         // The level at which this host is the only one.
         let alone = match (source.held.is_none(), self.full) {

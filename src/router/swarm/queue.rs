@@ -71,9 +71,10 @@ impl Swarm {
         // If it is wanted elsewhere, it is copied there.
         let is_there = match &request.place {
             (_, None) => true,
-            (SaveAs::Named(name) | SaveAs::Passing(name), Some(folder)) => {
-                path == folder.join(name)
-            }
+            (
+                SaveAs::Named(name) | SaveAs::Passing(name) | SaveAs::Mirror { name, .. },
+                Some(folder),
+            ) => path == folder.join(name),
             (SaveAs::Dated | SaveAs::Plain, Some(folder)) => {
                 let saved = path.file_name().map(OsStr::to_string_lossy);
                 path.parent() == Some(folder)
@@ -215,11 +216,11 @@ impl Swarm {
         download.turn = self.next_turn;
         let NamedFile { name, size, root, folder: of, .. } = download.file.clone();
         let (turn, folder) = (download.turn, download.place.1.clone());
-        let part = download.part.clone();
+        let (part, save) = (download.part.clone(), download.place.0.clone());
         cx.effect(match (download.part_of, of) {
             (Some(_), _) => Effect::OpenManifest { file: id, turn, size, root, copy },
             (None, Some(NamedFolder { manifest, .. })) => {
-                Effect::OpenFolder { file: id, turn, manifest, name, part, copy, folder }
+                Effect::OpenFolder { file: id, turn, manifest, name, part, copy, folder, save }
             }
             (None, None) => Effect::OpenPart { file: id, turn, size, root, name, copy, folder },
         });

@@ -74,6 +74,7 @@ impl Swarm {
         for file in std::mem::take(&mut self.manifests).into_values() {
             cx.effect(Effect::UnserveManifest { file });
         }
+        self.looks.forget_kept();
         self.uploads.clear();
     }
 

@@ -99,6 +99,10 @@ pub(super) fn clone_bytes(_from: &File, _to: &File) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+pub(super) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     // The standard library's rename replaces; this one moves without replacing.
     match TempPath::try_from_path(from)?.persist_noclobber(to) {

@@ -7,7 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, linkat, mkdirat, openat, renameat_with,
+    statat, unlinkat,
+};
 use rustix::io::Errno;
 
 use crate::sys::files::{Facts, FileKind};
@@ -75,6 +78,14 @@ impl FolderHandle {
 
     pub(super) fn remove_file(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
+    pub(super) fn link(&self, name: &OsStr, to: &Self, new: &OsStr) -> io::Result<()> {
+        Ok(linkat(&self.0, name, &to.0, new, AtFlags::empty())?)
+    }
+
+    pub(super) fn rename(&self, name: &OsStr, to: &Self, new: &OsStr) -> io::Result<()> {
+        Ok(renameat_with(&self.0, name, &to.0, new, RenameFlags::NOREPLACE)?)
     }
 
     pub(super) fn remove_folder(&self, name: &OsStr) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::io;
 use std::os::windows::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::sys::files::{Facts, FileKind};
+use crate::sys::files::{Facts, FileKind, rename_new};
 
 /// Opens folders as well (`FILE_FLAG_BACKUP_SEMANTICS`).
 const FOLDERS_TOO: u32 = 0x0200_0000;
@@ -89,6 +89,14 @@ impl FolderHandle {
 
     pub(super) fn remove_file(&self, name: &OsStr) -> io::Result<()> {
         fs::remove_file(self.path_of(name)?)
+    }
+
+    pub(super) fn link(&self, name: &OsStr, to: &Self, new: &OsStr) -> io::Result<()> {
+        fs::hard_link(self.path_of(name)?, to.path_of(new)?)
+    }
+
+    pub(super) fn rename(&self, name: &OsStr, to: &Self, new: &OsStr) -> io::Result<()> {
+        rename_new(&self.path_of(name)?, &to.path_of(new)?)
     }
 
     pub(super) fn remove_folder(&self, name: &OsStr) -> io::Result<()> {

@@ -56,6 +56,7 @@ const EVENTS: &[(&str, &[&str], &[&str])] = &[
     ("member_verified", &["member"], &[]),
     ("doctor", &["list"], &[]),
     ("files", &["list"], &[]),
+    ("folder", &["file", "path", "list", "more"], &[]),
     ("transfers", &["list"], &[]),
     ("command_done", &["line", "command"], &[]),
     ("notice", &["text"], &["code", "file", "path"]),
@@ -114,6 +115,7 @@ fn fits(event: &str, name: &str, value: &Tree) -> bool {
             value.text().is_some_and(|line| line.starts_with("klatch klatch:"))
         }
         "time" | "expires" => value.text().is_some_and(is_time),
+        "path" if event == "folder" => value.text().is_some_and(|path| !path.starts_with('/')),
         "path" => value.text().is_some_and(|path| path.starts_with('/')),
         "code" => value.text().and_then(Code::from_word).is_some(),
         "own" | "history" | "temporary" | "locked" | "known" | "password" | "me_out" | "off"
@@ -122,7 +124,7 @@ fn fits(event: &str, name: &str, value: &Tree) -> bool {
             value.is(|value| value.is_null() || value.is_u64() || value.is_string())
         }
         "schema" | "held_by" | "present" | "bytes_done" | "size" | "bytes_per_second" | "hosts"
-        | "bytes_fetched" | "line" | "exit_code" => value.is(Value::is_u64),
+        | "bytes_fetched" | "line" | "exit_code" | "more" => value.is(Value::is_u64),
         "folder" => value.is(Value::is_null) || value.has(FOLDER),
         "replaces" => value.is(Value::is_null) || value.text().is_some_and(is_id),
         "seconds_left" => value.is(|value| value.is_null() || value.is_u64()),

@@ -163,12 +163,23 @@ impl Host {
     }
 
     pub(super) fn download(&mut self, wanted: &str) -> Result<(), Failure> {
-        self.run(Command::Download { wanted: wanted.into(), patient: true, asks: false })
+        self.run(Command::Download {
+            wanted: wanted.into(),
+            paths: Vec::new(),
+            patient: true,
+            asks: false,
+        })
     }
 
     /// Fetches a file that may be here already, and confirms that it wants it again.
     pub(super) fn download_again(&mut self, wanted: &str) {
-        self.run(Command::Download { wanted: wanted.into(), patient: true, asks: true }).unwrap();
+        self.run(Command::Download {
+            wanted: wanted.into(),
+            paths: Vec::new(),
+            patient: true,
+            asks: true,
+        })
+        .unwrap();
         let saved = |notice: &Notice| matches!(notice, Notice::DownloadFinished { .. });
         self.hears(wanted, |notice| saved(notice).then_some(()));
     }

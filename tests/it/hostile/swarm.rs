@@ -62,8 +62,12 @@ fn s1_a_host_that_flips_a_byte_in_each_chunk_is_dropped_and_named() {
     spoil(&path, bytes.len());
     bob.hears_offer("report.pdf");
     // Only eve has the file: nothing that she sends is kept.
-    let line =
-        bob.give(Command::Download { wanted: "report.pdf".into(), patient: true, asks: false });
+    let line = bob.give(Command::Download {
+        wanted: "report.pdf".into(),
+        paths: Vec::new(),
+        patient: true,
+        asks: false,
+    });
     let told = bob.hears_failure(Code::BadChunk);
     assert!(told.contains("eve") && told.contains("report.pdf"), "{told}");
     assert!(bob.saved().is_empty());
@@ -88,7 +92,12 @@ fn harmed(harm: impl Fn(&Path)) {
     carol.send("a.bin", &bytes);
     bob.hears_offer("a.bin");
     bob.hears_offer("a.bin");
-    let line = bob.give(Command::Download { wanted: "a.bin".into(), patient: true, asks: false });
+    let line = bob.give(Command::Download {
+        wanted: "a.bin".into(),
+        paths: Vec::new(),
+        patient: true,
+        asks: false,
+    });
     bob.hears("the beginning", |notice| {
         matches!(notice, Notice::DownloadStarted { .. }).then_some(())
     });
@@ -104,8 +113,12 @@ fn harmed(harm: impl Fn(&Path)) {
     dave.connect(alice.addr()).unwrap();
     if let Ok(()) = dave.run(Command::Wait { what: Wait::File("a.bin".into()), within_ms: 10_000 })
     {
-        let line =
-            dave.give(Command::Download { wanted: "a.bin".into(), patient: true, asks: false });
+        let line = dave.give(Command::Download {
+            wanted: "a.bin".into(),
+            paths: Vec::new(),
+            patient: true,
+            asks: false,
+        });
         alice.hears_failure(Code::HostChangedFile);
         dave.run(Command::Cancel { wanted: "a.bin".into() }).unwrap();
         let failure = dave.outcome(line).unwrap_err();
@@ -159,7 +172,12 @@ fn s5_a_download_outlives_its_only_host() {
     };
     let mut alice = start(&bob);
     bob.hears_offer("a.bin");
-    let line = bob.give(Command::Download { wanted: "a.bin".into(), patient: true, asks: false });
+    let line = bob.give(Command::Download {
+        wanted: "a.bin".into(),
+        paths: Vec::new(),
+        patient: true,
+        asks: false,
+    });
     for kill in 1..=5 {
         bob.hears("progress", |notice| match notice {
             Notice::DownloadProgress { bytes_done, .. } if *bytes_done >= kill * 3_333_333 => {
@@ -372,7 +390,12 @@ fn s12_a_file_of_2_tib_that_nobody_sends_takes_no_room() {
     let held = Held::All;
     session.say(&Message::Hosting { file: file_id(size, &root), held, fetching: false });
     session.settle();
-    let line = alice.give(Command::Download { wanted: "huge".into(), patient: true, asks: false });
+    let line = alice.give(Command::Download {
+        wanted: "huge".into(),
+        paths: Vec::new(),
+        patient: true,
+        asks: false,
+    });
     alice.hears("the beginning", |notice| {
         matches!(notice, Notice::DownloadStarted { .. }).then_some(())
     });

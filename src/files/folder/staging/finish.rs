@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::tree::has_time;
-use super::{Staging, lock_of, root_of};
+use super::{GoOn, Staging, lock_of, root_of};
 use crate::files::folder::manifest::ManifestEntry;
 use crate::files::folder::paths::TOP;
 use crate::files::folder::units::EntrySource;
@@ -26,9 +26,6 @@ const SYNCED_ALONE: u32 = 256;
 const SYNC_THREADS: u32 = 8;
 /// Folders and files that a thread takes at a time.
 const STEP: u32 = 32;
-
-/// Whether somebody still wants the folder.
-type GoOn<'a> = &'a (dyn Fn() -> bool + Sync);
 
 impl Staging {
     /// Gives the complete folder its name in the folder of downloads, `<stamp>_<safe name>`, or
@@ -52,13 +49,23 @@ impl Staging {
         dated: &str,
         go_on: GoOn<'_>,
     ) -> Result<PathBuf, PartError> {
+        self.finish_by(go_on, || Ok(()), || self.publish(chosen, dated))
+    }
+
+    /// Completes the folder after `before`, and lets `place` give it its name.
+    pub(super) fn finish_by(
+        &self,
+        go_on: GoOn<'_>,
+        before: impl FnOnce() -> Result<(), PartError>,
+        place: impl FnOnce() -> Result<PathBuf, PartError>,
+    ) -> Result<PathBuf, PartError> {
         if !self.is_complete() {
             return Err(PartError::Incomplete { missing: self.missing() });
         }
         if self.ended.swap(true, Ordering::AcqRel) {
             return Err(PartError::Ended);
         }
-        let placed = self.complete(go_on).and_then(|()| self.publish(chosen, dated));
+        let placed = before().and_then(|()| self.complete(go_on)).and_then(|()| place());
         match placed {
             Ok(_) => self.release(),
             Err(_) => self.ended.store(false, Ordering::Release),
@@ -77,7 +84,7 @@ impl Staging {
             if !go_on() {
                 return Err(PartError::Cancelled);
             }
-            self.make(entry).map_err(|error| self.failed("write", error))?;
+            self.make(entry, go_on).map_err(|error| self.failed("write", error))?;
         }
         self.remove_sources().map_err(|error| self.failed("remove", error))?;
         self.look_and_sync(go_on)?;
@@ -85,7 +92,7 @@ impl Staging {
     }
 
     /// Makes an entry that comes in no unit of its own.
-    fn make(&self, entry: u32) -> io::Result<()> {
+    fn make(&self, entry: u32, go_on: GoOn<'_>) -> io::Result<()> {
         let source = self.plan.units.source(entry);
         if lock_of(&self.present).has(entry) || matches!(source, Some(EntrySource::Units(_)) | None)
         {
@@ -96,8 +103,9 @@ impl Staging {
             (Some(EntrySource::Copy(of)), Some(facts)) => {
                 let from = self.plan.manifest.entry(of).ok_or(io::ErrorKind::NotFound)?;
                 let from = self.tree.open_own(&self.plan, of, &from, false)?;
-                let root = self.tree.copy(&*self.disk, &self.plan, entry, &listed, &from)?;
-                if root != Some(facts.root) {
+                let (disk, to) = ((&*self.disk, &self.plan), (entry, &listed));
+                let tree = self.tree.copy(disk, to, &from, go_on)?;
+                if tree.is_none_or(|tree| *tree.root() != facts.root) {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
             }
@@ -182,7 +190,7 @@ impl Staging {
         expected
     }
 
-    fn publish(&self, chosen: Option<&str>, dated: &str) -> Result<PathBuf, PartError> {
+    pub(super) fn publish(&self, chosen: Option<&str>, dated: &str) -> Result<PathBuf, PartError> {
         if !self.tree.in_place() {
             return Err(PartError::Meddled { path: self.path().to_owned() });
         }

@@ -18,6 +18,7 @@ use crate::sys::testing::{POSIX, link, mode};
 
 mod lanes;
 mod left;
+mod update;
 
 const MAX: u64 = 1 << 41;
 const TIME_S: i64 = 1_000_000_000;
@@ -352,22 +353,23 @@ fn what_is_here_already_is_copied_and_not_fetched() {
         fs::write(elsewhere.path().join("f"), bytes).unwrap();
         File::open(elsewhere.path().join("f")).unwrap()
     };
-    assert!(!staging.copy_in(3, &file(b"secomd")).unwrap());
-    assert!(staging.copy_in(3, &file(b"second")).unwrap());
+    assert!(staging.copy_in(3, &file(b"secomd"), &|| true).unwrap().is_none());
+    assert!(staging.copy_in(3, &file(b"second"), &|| true).unwrap().is_some());
     assert_eq!(staging.wanted_of(0).len(), 2);
     // A copy that is wrong undoes nothing that came, and what was begun is begun anew.
     let large = count_bytes(0, 600_000);
     let mut begun = staging.writer(1).unwrap().unwrap();
     begun.write(b"begun").unwrap();
-    assert!(!staging.copy_in(4, &file(&vec![0; 600_000])).unwrap());
+    assert!(staging.copy_in(4, &file(&vec![0; 600_000]), &|| true).unwrap().is_none());
     assert!(matches!(begun.write(b"more"), Err(PartError::Superseded)));
     let (other_dir, large_file) = (tempfile::tempdir().unwrap(), file(&large));
     let (other, _) = sent.open(&other_dir);
     assert!(sent.fetch(&other, 1).unwrap());
-    assert!(!other.copy_in(4, &large_file).unwrap());
+    assert!(other.copy_in(4, &large_file, &|| true).unwrap().is_none());
     sent.fetch_all_but(&other, 1);
     sent.assert_arrived(&other.finish("a", "b").unwrap(), &[]);
-    assert!(staging.copy_in(4, &large_file).unwrap());
+    assert!(staging.copy_in(4, &large_file, &|| false).unwrap().is_none());
+    assert!(staging.copy_in(4, &large_file, &|| true).unwrap().is_some());
     assert!(!staging.is_complete() && staging.writer(2).unwrap().is_none());
     assert!(sent.fetch(&staging, 0).unwrap() && staging.is_complete());
     sent.assert_arrived(&staging.finish("a", "b").unwrap(), &[]);

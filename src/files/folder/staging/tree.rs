@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use super::{FolderPlan, Staging, lock_of, root_of};
+use super::{FolderPlan, GoOn, Staging, lock_of, tree_of};
 use crate::files::disk::{Disk, write_all_at};
 use crate::files::folder::manifest::{ListedFile, ManifestEntry};
 use crate::files::folder::paths::{LocalPaths, TOP};
 use crate::files::hash::BUFFER_BYTES;
+use crate::files::merkle::FileTree;
 use crate::files::part::PartError;
-use crate::router::ids::Digest32;
 use crate::sys::files::{Facts, FileId, FileKind, clone_bytes, me};
 use crate::sys::folders::{FolderHandle, make_executable};
 
@@ -185,27 +185,27 @@ impl StagedTree {
         }
     }
 
-    /// Copies a file to the place of an entry; gives its root if it has the length listed.
+    /// Copies a file to the place of an entry; gives its tree if it has the length listed, and
+    /// `go_on` does not say no.
     pub(super) fn copy(
         &self,
-        disk: &dyn Disk,
-        plan: &FolderPlan,
-        entry: u32,
-        listed: &ManifestEntry,
+        (disk, plan): (&dyn Disk, &FolderPlan),
+        (entry, listed): (u32, &ManifestEntry),
         from: &File,
-    ) -> io::Result<Option<Digest32>> {
+        go_on: GoOn<'_>,
+    ) -> io::Result<Option<FileTree>> {
         let Some(facts) = listed.file else { return Ok(None) };
         if from.metadata()?.len() != facts.size {
             return Ok(None);
         }
         let to = self.create(plan, entry, listed)?;
-        copy_bytes(disk, from, &to, facts.size)?;
-        let root = match root_of(&to, facts.size) {
+        copy_bytes(disk, from, &to, (facts.size, go_on))?;
+        let tree = match tree_of(&to, facts.size, go_on) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
-            root => root?,
+            tree => tree?,
         };
         self.date(disk, &to, &facts);
-        Ok(Some(root))
+        Ok(Some(tree))
     }
 
     /// Removes the file of an entry, if there is one.
@@ -418,13 +418,18 @@ fn allocated_in(folder: &FolderHandle) -> io::Result<u64> {
 }
 
 /// Copies a file that has this length through the disk, whose faults tests simulate.
-fn copy_bytes(disk: &dyn Disk, from: &File, to: &File, len: u64) -> io::Result<()> {
+pub(super) fn copy_bytes(
+    disk: &dyn Disk,
+    from: &File,
+    to: &File,
+    (len, go_on): (u64, GoOn<'_>),
+) -> io::Result<()> {
     if clone_bytes(from, to).is_ok() {
         return Ok(());
     }
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut offset = 0;
-    while offset < len {
+    while offset < len && go_on() {
         match disk.read_at(from, &mut buffer, offset) {
             Ok(0) => break,
             Ok(read) => {

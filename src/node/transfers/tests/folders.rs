@@ -5,6 +5,7 @@ use std::fs;
 use super::*;
 use crate::files::merkle::file_id;
 use crate::files::testing::write;
+use crate::router::command::SaveAs;
 use crate::router::event::ReadManifest;
 use crate::router::layout::Layout;
 use crate::router::notice::Code;
@@ -66,7 +67,8 @@ fn a_folder_arrives_exact() {
 
     let (file, turn, conn) = (offer.file, TURN, asks.conn);
     let (name, part, copy, folder) = (offer.name.clone(), None, false, None);
-    let open = Effect::OpenFolder { file, turn, manifest, name, part, copy, folder };
+    let save = SaveAs::Dated;
+    let open = Effect::OpenFolder { file, turn, manifest, name, part, copy, folder, save };
     let Event::PartOpened { result, .. } = bob.answers(open) else { panic!("not opened") };
     assert!(matches!(result, Ok(PartState::Verified(held)) if held.count() == 0));
     for list in lists {

@@ -42,7 +42,7 @@ fn nobody_writes_a_file_that_is_copied() {
         fs::write(&path, bytes).unwrap();
         File::open(path).unwrap()
     };
-    assert!(staging.copy_in(3, &from(b"second")).unwrap());
+    assert!(staging.copy_in(3, &from(b"second"), &|| true).unwrap().is_some());
     assert_eq!(intruder.tried.load(Ordering::Relaxed), 1);
     assert_eq!(intruder.let_in.load(Ordering::Relaxed), 1, "into the other unit");
     *lock_of(&intruder.staging) = Weak::new();
@@ -52,7 +52,7 @@ fn nobody_writes_a_file_that_is_copied() {
     let left = staging.writer(0).unwrap().unwrap();
     assert_eq!(left.files().iter().map(|file| file.entry).collect::<Vec<_>>(), [6]);
     *lock_of(&intruder.staging) = Arc::downgrade(&staging);
-    assert!(staging.copy_in(4, &from(&count_bytes(0, 600_000))).unwrap());
+    assert!(staging.copy_in(4, &from(&count_bytes(0, 600_000)), &|| true).unwrap().is_some());
     assert_eq!(intruder.let_in.load(Ordering::Relaxed), 2, "into the bundle");
     *lock_of(&intruder.staging) = Weak::new();
     assert!(sent.fetch(&staging, 0).unwrap());
