@@ -76,7 +76,8 @@ impl Someone {
 
     /// Begins to fetch a file; does not wait for the reply.
     pub(crate) fn download(&mut self, name: &str) -> Result<()> {
-        self.give(Command::Download { wanted: name.into(), patient: false, asks: false })
+        let (wanted, paths) = (name.into(), Vec::new());
+        self.give(Command::Download { wanted, paths, patient: false, asks: false })
     }
 
     /// Gives a command whose reply is not awaited.

@@ -81,7 +81,7 @@ impl Sources {
 
     /// Where those folders lie that are served whole.
     #[must_use]
-    pub fn all_folders(&self) -> Vec<(FileId, PathBuf)> {
+    pub fn places_of_folders(&self) -> Vec<(FileId, PathBuf)> {
         let folders = self.folders();
         folders.iter().filter_map(|(folder, source)| Some((*folder, source.path()?))).collect()
     }

@@ -119,7 +119,7 @@ impl Library {
     /// Where every folder lies that is here whole.
     #[must_use]
     pub fn folders(&self) -> Vec<(FileId, PathBuf)> {
-        self.shared.host.sources.all_folders()
+        self.shared.host.sources.places_of_folders()
     }
 
     /// Every file of which something is here.

@@ -114,7 +114,7 @@ commands! {
     "send" => |rest| some(unquoted(rest)).map(|_| Input::Command(send(rest)));
 
     "/download <name, id, glob or all>", "fetch files from everyone who has them",
-    "download" => |rest| with_text(rest, download);
+    "download" => |rest| Ok(Input::Command(download(some(enclosed(rest))?)));
 
     "/cancel <filename or id>", "stop a download (again: discard it) or an offer",
     "cancel" => |rest| with_text(rest, |text| Command::Cancel { wanted: text.to_owned() });
@@ -527,6 +527,15 @@ fn read_seconds(text: &str) -> Option<u64> {
 /// Which files are meant depends on which exist, and so does the meaning of quotes.
 fn send(rest: &str) -> Command {
     Command::Send { paths: vec![rest.into()] }
+}
+
+/// The same, but several words in quotes of their own stay as they are.
+fn enclosed(text: &str) -> &str {
+    let inside = unquoted(text);
+    match text.trim().chars().next().is_some_and(|quote| inside.contains(quote)) {
+        true if inside.len() < text.trim().len() => text.trim(),
+        _ => inside,
+    }
 }
 
 /// Without one enclosing pair of quotes.

@@ -75,16 +75,23 @@ impl Router {
         }
     }
 
+    /// The same by words: all of them as one path, or each as one in the same folder.
     fn part_named(&self, wanted: &str) -> Option<(NamedFile, Option<FolderPart>)> {
-        let (file, part) = self.folder_and_path(wanted)?;
-        let words = words(wanted).filter(|words| words.len() > 1);
-        let each = words.and_then(|words| {
-            let part_of = |word: &String| {
-                let (of, part) = self.folder_and_path(word)?;
-                Some(part).filter(|part| of.id == file.id && !part.is_empty())
-            };
-            words.iter().map(part_of).collect::<Option<Vec<_>>>()
+        let each = words(wanted).filter(|words| words.len() > 1).and_then(|words| {
+            let named: Option<Vec<_>> =
+                words.iter().map(|word| self.folder_and_path(word)).collect();
+            let named = named?;
+            let file = named.first()?.0.clone();
+            let same = named.iter().all(|(of, part)| of.id == file.id && !part.is_empty());
+            let parts = named.into_iter().map(|(_, part)| part).collect::<Vec<_>>();
+            same.then_some((file, parts))
         });
+        let Some((file, part)) = self.folder_and_path(wanted) else {
+            let (file, parts) = each?;
+            let parts = parts.into_iter().map(PathPattern::Glob).collect();
+            return Some((file, Some(FolderPart::of(parts))));
+        };
+        let each = each.filter(|(of, _)| of.id == file.id).map(|(_, parts)| parts);
         let part = (!part.is_empty()).then(|| FolderPart::of_line(&part, each));
         Some((file, part))
     }

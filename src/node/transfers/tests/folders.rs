@@ -164,8 +164,8 @@ fn opened(alice: &Node, bob: &Node, top: &Path, conn: ConnId) -> Hashed {
     let offer = alice.offer(top);
     let (manifest, _) = bob.reads_manifest(&offer, conn);
     let (file, turn, name) = (offer.file, TURN, offer.name.clone());
-    let (part, copy, folder) = (None, false, None);
-    let open = Effect::OpenFolder { file, turn, manifest, name, part, copy, folder };
+    let (part, copy, folder, save) = (None, false, None, SaveAs::Dated);
+    let open = Effect::OpenFolder { file, turn, manifest, name, part, copy, folder, save };
     assert!(matches!(bob.answers(open), Event::PartOpened { result: Ok(_), .. }));
     offer
 }
