@@ -150,7 +150,8 @@ fn f4_whoever_sends_wrong_bytes_of_a_folder_is_dropped_and_named() {
     for (name, bytes) in &files {
         spoil(&top.join(name), bytes.len());
     }
-    let line = bob.give(Command::Download { wanted: "photos".into(), patient: true, asks: false });
+    let (wanted, paths) = ("photos".into(), Vec::new());
+    let line = bob.give(Command::Download { wanted, paths, patient: true, asks: false });
     let told = bob.hears_failure(Code::BadChunk);
     assert!(told.contains("eve") && told.contains("photos"), "{told}");
     make(&mut alice);
