@@ -233,16 +233,16 @@ impl Served {
     }
 
     /// What to read from.
-    fn source(&self) -> Result<Source, ServeError> {
+    fn source(&self) -> Result<ReadSource, ServeError> {
         let places = match &*self.lies.read().unwrap_or_else(PoisonError::into_inner) {
-            Lies::Growing(file) => return Ok(Source::File(Arc::clone(file))),
-            Lies::Memory(bytes) => return Ok(Source::Memory(Arc::clone(bytes))),
+            Lies::Growing(file) => return Ok(ReadSource::File(Arc::clone(file))),
+            Lies::Memory(bytes) => return Ok(ReadSource::Memory(Arc::clone(bytes))),
             Lies::Finished(places) => places.clone(),
         };
         let mut failed = ServeError::Changed;
         for place in &places {
             match self.open_files.get(place) {
-                Ok(file) => return Ok(Source::File(file)),
+                Ok(file) => return Ok(ReadSource::File(file)),
                 Err(error) => failed = error,
             }
         }
@@ -353,8 +353,8 @@ impl Served {
     pub fn recheck(&self, chunk: u32) -> Result<bool, ServeError> {
         let file = match self.source() {
             Err(ServeError::Changed) => return Ok(false),
-            Ok(Source::Memory(_)) => return Ok(true),
-            Ok(Source::File(file)) => file,
+            Ok(ReadSource::Memory(_)) => return Ok(true),
+            Ok(ReadSource::File(file)) => file,
             Err(error) => return Err(error),
         };
         let mut buffer = vec![0; BUFFER_BYTES];
@@ -371,12 +371,12 @@ impl Served {
 #[derive(Debug)]
 pub struct Reader<'a> {
     served: &'a Served,
-    source: Source,
+    source: ReadSource,
 }
 
 /// What bytes are read from.
 #[derive(Debug)]
-enum Source {
+enum ReadSource {
     File(Arc<File>),
     Memory(Arc<ManifestBytes>),
 }
@@ -399,8 +399,8 @@ impl Reader<'_> {
             return Err(ServeError::NotHeld { offset, end });
         }
         let file = match &self.source {
-            Source::File(file) => file,
-            Source::Memory(bytes) => {
+            ReadSource::File(file) => file,
+            ReadSource::Memory(bytes) => {
                 let mut from = offset;
                 for out in out {
                     if !bytes.read_at(from, out) {

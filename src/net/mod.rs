@@ -21,6 +21,7 @@ pub mod places;
 pub mod preamble;
 pub mod serve;
 pub mod session;
+pub mod sources;
 pub mod stream;
 pub mod throttle;
 

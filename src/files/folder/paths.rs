@@ -103,7 +103,7 @@ impl LocalPaths {
             entries: Vec::with_capacity(manifest.len() as usize),
             changes: NameChanges::default(),
         };
-        let mut open = vec![OpenFolder::default()];
+        let mut open = vec![PathAbove::default()];
         let mut before = String::new();
         for (number, entry) in (1..).zip(manifest.iter()) {
             let both = before.bytes().zip(entry.path.bytes());
@@ -121,7 +121,7 @@ impl LocalPaths {
 
     /// Adds an entry that lies in the last folder that is open, or below it; `None` when its path
     /// gets too long.
-    fn add(&mut self, open: &mut Vec<OpenFolder>, path: &str, exec: bool) -> Option<()> {
+    fn add(&mut self, open: &mut Vec<PathAbove>, path: &str, exec: bool) -> Option<()> {
         let mut begin = open.last()?.begin;
         let mut rest = path.get(begin..)?;
         while let Some((name, later)) = rest.split_once('/') {
@@ -131,7 +131,7 @@ impl LocalPaths {
             let number = u32::try_from(self.folders.len()).ok()?;
             self.folders.push(LocalFolder { parent: parent.number, name: local.into() });
             begin += name.len() + 1;
-            open.push(OpenFolder { number, begin, local_bytes, ..OpenFolder::default() });
+            open.push(PathAbove { number, begin, local_bytes, ..PathAbove::default() });
             rest = later;
         }
         let folder = open.last_mut()?;
@@ -142,7 +142,7 @@ impl LocalPaths {
     }
 
     /// The name here of something in a folder; `None` when its path gets too long.
-    fn name(&mut self, folder: &mut OpenFolder, name: &str, exec: bool) -> Option<String> {
+    fn name(&mut self, folder: &mut PathAbove, name: &str, exec: bool) -> Option<String> {
         let local = folder.names.choose(name, exec);
         if folder.local_bytes + local.len() > PATH_MAX_BYTES {
             return None;
@@ -231,7 +231,7 @@ impl NameChanges {
 
 /// A folder to which entries are still added.
 #[derive(Default)]
-struct OpenFolder {
+struct PathAbove {
     number: u32,
     /// Where the names of what is in it begin, in the paths of the manifest.
     begin: usize,

@@ -219,11 +219,11 @@ impl ServedFolder {
         Ok(Some(reader))
     }
 
-    fn pieces(&self, unit: u32, of: Option<&Bitmap>) -> Option<Vec<Piece>> {
+    fn pieces(&self, unit: u32, of: Option<&Bitmap>) -> Option<Vec<UnitPiece>> {
         match self.units.content(unit)? {
             UnitContent::Chunks { entry, offset, .. } => {
                 let len = self.units.len_bytes(unit)?.into();
-                of.is_none().then(|| vec![Piece { entry, begin: 0, offset, len }])
+                of.is_none().then(|| vec![UnitPiece { entry, begin: 0, offset, len }])
             }
             UnitContent::Bundle(files) => {
                 if of.is_some_and(|of| of.len() as usize != files.len()) {
@@ -232,7 +232,7 @@ impl ServedFolder {
                 let marked = |index: &u32| of.is_none_or(|of| of.has(*index));
                 let mut begin = 0;
                 let mut piece = |entry, len| {
-                    let piece = Piece { entry, begin, offset: 0, len };
+                    let piece = UnitPiece { entry, begin, offset: 0, len };
                     begin += len;
                     piece
                 };
@@ -404,7 +404,7 @@ fn gone_or(error: io::Error) -> ServeError {
 
 /// Bytes of a unit that lie together in one file.
 #[derive(Debug)]
-struct Piece {
+struct UnitPiece {
     entry: u32,
     /// Where they begin in the answer.
     begin: u64,
@@ -418,7 +418,7 @@ struct Piece {
 pub struct UnitReader<'a> {
     folder: &'a ServedFolder,
     chain: FolderChain,
-    pieces: Vec<Piece>,
+    pieces: Vec<UnitPiece>,
     at: usize,
     open: Option<(File, ListedFile)>,
 }
