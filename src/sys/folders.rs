@@ -116,6 +116,15 @@ impl FolderHandle {
         self.0.remove_folder(one_component(name)?)
     }
 
+    /// Lets those in whom `other` lets in, and its owner. Windows: does nothing; access lists come
+    /// from the folder above.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn take_mode_of(&self, other: &Self) -> io::Result<()> {
+        self.0.take_mode_of(&other.0)
+    }
+
     /// Returns once the names in it would survive a loss of power. Does nothing on Windows, which
     /// keeps a journal of names.
     ///

@@ -122,7 +122,7 @@ fn slash_only() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn is_sentence(line: &str) -> bool {
     let mut words = line.split_whitespace();
-    let is_word = |word: &str| ["send", "download", "cancel", "verify"].contains(&word);
+    let is_word = |word: &str| ["send", "download", "cancel", "files", "verify"].contains(&word);
     words.next().is_some_and(|word| line.starts_with(word) && is_word(word)) && words.count() > 1
 }
 

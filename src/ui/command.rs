@@ -529,13 +529,17 @@ fn send(rest: &str) -> Command {
     Command::Send { paths: vec![rest.into()] }
 }
 
-/// The same, but several words in quotes of their own stay as they are.
+/// The same, but words in quotes of their own stay as they are: `"a b/c" "a b/d"`.
 fn enclosed(text: &str) -> &str {
-    let inside = unquoted(text);
-    match text.trim().chars().next().is_some_and(|quote| inside.contains(quote)) {
-        true if inside.len() < text.trim().len() => text.trim(),
-        _ => inside,
-    }
+    let (inside, text) = (unquoted(text), text.trim());
+    let Some(quote) = text.chars().next().filter(|_| inside.len() < text.len()) else {
+        return inside;
+    };
+    // The first word ends before another one begins.
+    let ends = inside.split_once(quote).map(|(_, rest)| rest);
+    let next =
+        ends.is_some_and(|rest| rest.starts_with(' ') && inside.matches(quote).count() % 2 == 0);
+    if next { text } else { inside }
 }
 
 /// Without one enclosing pair of quotes.

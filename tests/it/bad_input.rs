@@ -48,7 +48,6 @@ fn a_command_that_misses_its_form_shows_it() {
         "cancel",
         "say",
         "name",
-        "files now",
         "members of parliament",
         "transfers, please",
         "leave me alone",
@@ -65,6 +64,8 @@ fn a_command_that_misses_its_form_shows_it() {
         let word = line.split(' ').next().unwrap();
         assert!(text.contains(word) && text.contains("say"), "{line}: {text}");
     }
+    let text = alice.refused("files now please", "no_such_offer");
+    assert!(text.contains("say"), "{text}");
     for line in ["/nonsense", "/", "/ connect", "/Send x"] {
         let text = alice.refused(line, "unknown_command");
         assert!(text.contains("help"), "{text}");

@@ -20,6 +20,12 @@ fn a_session_shows_every_event() {
     alice.expect(json!({"event": "name_changed", "before": "bob"}));
     alice.done(&format!("send {}", large.display()));
     bob.done("wait file large.img");
+    let photos = folder.path("photos");
+    std::fs::create_dir(&photos).unwrap();
+    std::fs::write(photos.join("a.jpg"), b"a picture").unwrap();
+    alice.done(&format!("send {}", photos.display()));
+    bob.done("wait file photos");
+    bob.done("files photos");
     bob.done("download large.img");
     bob.done("verify alice");
     bob.expect(json!({"event": "verify"}));

@@ -37,7 +37,7 @@ impl World {
                 disk.serving.insert(file);
                 disk.serving.extend(disk.manifest_of(&file));
             }
-            Effect::Unserve { file } => {
+            Effect::Unserve { file } | Effect::UnserveManifest { file } => {
                 disk.serving.remove(&file);
             }
             Effect::Park { file, step } => match step {

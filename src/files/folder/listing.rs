@@ -18,9 +18,10 @@ pub fn list(manifest: &Manifest, path: &str) -> Option<FolderListing> {
     let wanted = nfc(path.trim_matches('/')).into_owned();
     let (mut folders, mut files) = (BTreeMap::<String, (u32, u64)>::new(), BTreeMap::new());
     let mut found = wanted.is_empty();
+    let depth = wanted.matches('/').count();
     for entry in manifest.iter() {
         let size = entry.file.map(|file| file.size);
-        let Some(rest) = below(&entry.path, &wanted) else { continue };
+        let Some(rest) = below(&entry.path, (&wanted, depth)) else { continue };
         found = true;
         let (name, is_inside) = match rest.split_once('/') {
             Some((name, _)) => (name, true),
@@ -53,13 +54,12 @@ pub fn list(manifest: &Manifest, path: &str) -> Option<FolderListing> {
     found.then_some(FolderListing { path, list, more })
 }
 
-/// What of a path lies below a folder, or nothing if it is that path itself.
-fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
+/// What of a path lies below a folder so deep, or nothing if it is that path itself.
+fn below<'a>(path: &'a str, (folder, depth): (&str, usize)) -> Option<&'a str> {
     if folder.is_empty() {
         return Some(path);
     }
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-    let depth = folder.matches('/').count();
     let end = ends.into_iter().nth(depth)?;
     let (above, rest) = path.split_at_checked(end)?;
     (nfc(above) == folder).then(|| rest.strip_prefix('/').unwrap_or(rest))

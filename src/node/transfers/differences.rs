@@ -10,7 +10,7 @@ use crate::files::folder::chain::FolderChain;
 use crate::files::folder::served::ServedFolder;
 use crate::files::merkle::file_id;
 use crate::files::part::PartError;
-use crate::files::source::{Stamp, open};
+use crate::files::source::open;
 use crate::router::ids::Digest32;
 use crate::router::swarm::FILE_MAX_BYTES;
 use crate::sys::files::{Facts, FileKind};
@@ -142,12 +142,6 @@ fn copy_of_earlier(
         let Ok(facts) = Facts::of(&file) else { continue };
         if facts.kind == FileKind::File && content.copy_in(to, &file, go_on)? {
             wanted.remove(&of);
-            let stamp = Stamp::of(&file).ok();
-            let mut intact = content.intact.lock().unwrap_or_else(PoisonError::into_inner);
-            // Copied and compared while it was as it is now.
-            if let Some(stamp) = stamp.filter(|stamp| *stamp == Stamp::in_facts(&facts)) {
-                intact.insert(entry.path, stamp);
-            }
         }
     }
     Ok(())

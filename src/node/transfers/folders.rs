@@ -3,7 +3,7 @@
 
 mod finishing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -23,7 +23,6 @@ use crate::files::held::HeldUnits;
 use crate::files::merkle::{FileTree, chunk_count, file_id};
 use crate::files::part::PartError;
 use crate::files::served::{OpenFiles, Served};
-use crate::files::source::Stamp;
 use crate::net::lane::ChunkWanted;
 use crate::router::bitmap::Bitmap;
 use crate::router::command::SaveAs;
@@ -77,8 +76,6 @@ pub(super) struct FolderContent {
     part: Option<FolderPart>,
     /// The earlier version whose place it takes.
     pub(super) earlier: Option<EarlierFolder>,
-    /// What of that was compared, as it was then.
-    pub(super) intact: Mutex<HashMap<String, Stamp>>,
     turn: AtomicU64,
     /// The last field: tells when the staging folder is closed.
     _gone: BuiltGuard,
@@ -499,7 +496,6 @@ impl TransferShared {
             claimed,
             part,
             earlier,
-            intact: Mutex::default(),
             turn,
             _gone: gone,
         })

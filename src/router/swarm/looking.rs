@@ -12,6 +12,10 @@ use crate::router::signed::FolderSummary;
 /// Lists of folders that are not here, kept for the next look: so many, with so many bytes.
 const KEPT: usize = 4;
 const KEPT_BYTES: u64 = 1 << 25;
+/// Looks of one face that wait for lists.
+const WAITING_EACH: usize = 64;
+/// Bytes of the longest path that is looked for: more than one has in a list, however it is written.
+const PATH_MAX_BYTES: usize = 4_096;
 
 /// Somebody wants to know what is in a folder.
 #[derive(Debug)]
@@ -52,6 +56,16 @@ impl Swarm {
     /// Somebody wants to know what is in a folder, whose list is fetched if it is not here.
     pub(crate) fn look_inside(&mut self, cx: &mut Context, look: FolderLook) {
         let Some(of) = look.folder.folder else { return };
+        if look.path.len() > PATH_MAX_BYTES {
+            let failure = Failure::new(Code::NothingMatches, "no path in a folder is so long");
+            return cx.reply(look.face, look.line, "files", Err(failure));
+        }
+        let waiting = self.looks.waiting.iter().filter(|other| other.face == look.face);
+        if waiting.count() >= WAITING_EACH {
+            let text = format!("{WAITING_EACH} looks into folders wait for their lists: wait, too");
+            let failure = Failure::new(Code::IoError, text);
+            return cx.reply(look.face, look.line, "files", Err(failure));
+        }
         let here = self.holds_all(&of.manifest) || self.downloads.contains_key(&of.manifest);
         if !here && self.downloads.len() >= DOWNLOADS_MAX {
             let text = format!("{DOWNLOADS_MAX} downloads are running: wait for one to end");

@@ -92,6 +92,18 @@ impl FolderHandle {
         Ok(unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
     }
 
+    pub(super) fn take_mode_of(&self, other: &Self) -> io::Result<()> {
+        let mode = |of: &File| Ok::<_, io::Error>(of.metadata()?.permissions().mode() & 0o777);
+        // Its owner has to be able to work in it.
+        let wanted = mode(&other.0)? | 0o700;
+        // A disk without modes has the same one for all.
+        if mode(&self.0)? == wanted {
+            Ok(())
+        } else {
+            self.0.set_permissions(Permissions::from_mode(wanted))
+        }
+    }
+
     pub(super) fn sync(&self) -> io::Result<()> {
         self.0.sync_all()
     }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::tree::copy_bytes;
 use super::{GoOn, Staging, root_of};
 use crate::files::disk::Disk;
-use crate::files::folder::manifest::{ListedFile, Manifest, ManifestEntry};
+use crate::files::folder::manifest::{ListedFile, Manifest, ManifestEntry, ManifestError};
 use crate::files::folder::marker::{EarlierFolder, FolderMarker, MARKER};
 use crate::files::folder::paths::TOP;
 use crate::files::names::numbered;
@@ -28,7 +28,7 @@ use crate::sys::folders::FolderHandle;
 /// Names in a folder that are looked at.
 const LOOKED_AT: usize = 1 << 20;
 /// How deep folders may lie in an earlier version.
-const DEPTH_MAX: usize = 128;
+const DEPTH_MAX: usize = 64;
 /// Numbers that are tried for a name.
 const NUMBERED: u32 = 1_000;
 
@@ -41,8 +41,6 @@ pub struct FolderUpdate<'a> {
     pub offered: (&'a str, MemberId),
     /// What klatch made and the sender no longer has is removed.
     pub delete: bool,
-    /// Files of the earlier version whose content was compared, as they were then.
-    pub intact: &'a HashMap<String, Stamp>,
 }
 
 impl Staging {
@@ -81,12 +79,15 @@ impl Staging {
     ) -> Result<PathBuf, PartError> {
         let failed = |error| PartError::on("bring up to date", &earlier.path)(error);
         let top = || self.tree.folder(&self.plan.paths, TOP).map_err(failed);
+        // Before anything of the person's lies in it.
+        top()?.take_mode_of(&earlier.top).map_err(failed)?;
         let mut carry = Carry::new(self, update, earlier, go_on);
         carry.walk(&earlier.top, Path::new(""), 0).map_err(failed)?;
         if !go_on() {
             return Err(PartError::Cancelled);
         }
         let Carry { kept, seen, target, .. } = carry;
+        target.take_modes(&*top()?, &earlier.top).map_err(failed)?;
         self.mark(update, kept)?;
         match top()?.sync_disk() {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
@@ -105,58 +106,59 @@ impl Staging {
         let _ = self.disk.sync_folder(&self.dir);
         if let Err(error) = sweep(&earlier.top, &aside, &path, seen) {
             tracing::warn!(%error, path = %aside.display(), "an earlier version is not removed");
-            if aside == self.path() {
-                // What is left of it must not be taken for what was received.
-                let _ = publish_folder(&*self.disk, &aside, &self.dir, (None, &aside_name(&path)));
-            }
         }
         Ok(path)
     }
 
     /// Exchanges the folder with the earlier version; says where it lies now, and where that does.
-    fn exchange(&self, path: &Path) -> Result<(PathBuf, PathBuf), PartError> {
+    ///
+    /// The earlier version may hold what nobody has looked at, so it never lies where unfinished
+    /// downloads do: whatever is killed when, the next run takes it for a folder of the person's.
+    pub(super) fn exchange(&self, path: &Path) -> Result<(PathBuf, PathBuf), PartError> {
         let failed = |error| PartError::on("exchange folders at", path)(error);
-        match self.disk.exchange(self.path(), path) {
-            Err(error) if is_unknown_way(&error) => {}
-            Err(error) => return Err(failed(error)),
-            Ok(()) => return Ok((path.to_owned(), self.path().to_owned())),
-        }
-        // In two steps: until the new version has the name, the earlier one has another.
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
         let disk = &*self.disk;
-        let aside = publish_folder(disk, path, &self.dir, (None, &aside_name(path)));
-        let aside = aside.map_err(|unnamed| failed(unnamed.error))?;
-        match publish_folder(disk, self.path(), &self.dir, (None, &name)) {
-            Ok(path) => Ok((path, aside)),
-            Err(unnamed) => {
-                // It keeps the other name if even this fails.
-                let _ = publish_folder(disk, &aside, &self.dir, (None, &name));
-                Err(failed(unnamed.error))
+        let name = |of: &Path| of.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let moved = |from: &Path, name: &str| {
+            publish_folder(disk, from, &self.dir, (None, name)).map_err(|unnamed| unnamed.error)
+        };
+        let ours = moved(self.path(), &aside_name(path)).map_err(failed)?;
+        let exchanged = match self.disk.exchange(&ours, path) {
+            Ok(()) => return Ok((path.to_owned(), ours)),
+            Err(error) if is_unknown_way(&error) => {
+                // In two steps: until the new version has the name, the earlier one has another.
+                moved(path, &aside_name(path)).and_then(|aside| match moved(&ours, &name(path)) {
+                    Ok(path) => Ok((path, aside)),
+                    Err(error) => {
+                        // It keeps the other name if even this fails.
+                        let _ = moved(&aside, &name(path));
+                        Err(error)
+                    }
+                })
             }
+            Err(error) => Err(error),
+        };
+        if exchanged.is_err() {
+            // So that the next try finds it; else what was received is one more folder.
+            let _ = moved(&ours, &name(self.path()));
         }
+        exchanged.map_err(failed)
     }
 
     /// Writes the marker: what was received, and what is kept of earlier versions.
     fn mark(&self, update: &FolderUpdate<'_>, kept: Vec<ManifestEntry>) -> Result<(), PartError> {
         let failed = |error| self.failed("write", error);
         let (name, from) = update.offered;
-        let mut above = HashSet::new();
-        for entry in &kept {
-            let ends = entry.path.match_indices('/').map(|(at, _)| at);
-            above.extend(ends.filter_map(|end| entry.path.get(..end)).map(str::to_owned));
-        }
         let own = self.plan.manifest.iter();
         let own = (0..).zip(own).filter(|(entry, _)| self.plan.wanted.has(*entry));
         let own = own.filter_map(|(entry, listed)| {
             let path = self.plan.paths.path(entry, &listed.path)?;
             Some(ManifestEntry { path, file: listed.file })
         });
-        let mut entries: Vec<_> = own.chain(kept).collect();
-        // In an empty folder there may now be something that is kept.
-        entries.retain(|entry| entry.file.is_some() || !above.contains(&entry.path));
-        entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
-        let manifest =
-            Manifest::encode(&entries).map_err(|_| failed(io::ErrorKind::FileTooLarge.into()))?;
+        let own: Vec<_> = own.collect();
+        let all = own.iter().cloned().chain(kept).collect();
+        // Where they are too many, what is kept counts as the person's from now on.
+        let manifest = manifest_of(all).or_else(|_| manifest_of(own));
+        let manifest = manifest.map_err(|_| failed(io::ErrorKind::FileTooLarge.into()))?;
         let marker = FolderMarker { from, name: name.to_owned(), manifest };
         let top = self.tree.folder(&self.plan.paths, TOP).map_err(failed)?;
         let mut file = top.create_file(OsStr::new(MARKER)).map_err(failed)?;
@@ -168,12 +170,15 @@ impl Staging {
     fn purge(&self) -> io::Result<()> {
         let paths = &self.plan.paths;
         let mut own: HashSet<(u32, OsString)> = HashSet::new();
-        let mut folders = BTreeSet::from([TOP]);
+        let (mut folders, mut empty) = (BTreeSet::from([TOP]), Vec::new());
         for (entry, listed) in (0..).zip(self.plan.manifest.iter()) {
             if !self.fetched.has(entry) {
                 continue;
             }
             let Some((mut folder, name)) = paths.place(entry, &listed.path) else { continue };
+            if listed.file.is_none() {
+                empty.push((folder, OsString::from(name)));
+            }
             own.insert((folder, name.into()));
             while folders.insert(folder) {
                 let Some(local) = paths.folders().get(folder as usize) else { break };
@@ -196,8 +201,26 @@ impl Staging {
                 }
             }
         }
+        for (above, name) in empty {
+            // One that is not there is made at the end.
+            if let Ok(folder) = self.tree.folder(paths, above)?.folder(&name) {
+                super::tree::remove_in(&folder)?;
+            }
+        }
         Ok(())
     }
+}
+
+/// The list of these entries. A folder that was empty need not be any more.
+fn manifest_of(mut entries: Vec<ManifestEntry>) -> Result<Manifest, ManifestError> {
+    let mut above = HashSet::new();
+    for entry in &entries {
+        let ends = entry.path.match_indices('/').map(|(at, _)| at);
+        above.extend(ends.filter_map(|end| entry.path.get(..end)).map(str::to_owned));
+    }
+    entries.retain(|entry| entry.file.is_some() || !above.contains(&entry.path));
+    entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    Manifest::encode(&entries)
 }
 
 /// The name of an earlier version that cannot be removed, or not yet.
@@ -250,9 +273,24 @@ impl CarryTarget {
                 self.renamed.insert(at.clone(), name);
             }
             open = Some(folder);
+            self.used.insert(at.clone());
         }
-        self.used.insert(path.to_owned());
         Ok(open)
+    }
+
+    /// Lets those in whom the folders of the earlier version let in.
+    fn take_modes(&self, top: &FolderHandle, earlier: &FolderHandle) -> io::Result<()> {
+        let mut target = Self { renamed: self.renamed.clone(), used: BTreeSet::new() };
+        for path in &self.used {
+            let mut from: Option<FolderHandle> = None;
+            for component in path.components() {
+                from = from.as_ref().unwrap_or(earlier).folder(component.as_os_str()).map(Some)?;
+            }
+            if let (Some(folder), Some(from)) = (target.folder(top, path)?, from) {
+                folder.take_mode_of(&from)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether what lies in a folder has the path that it had.
@@ -347,7 +385,11 @@ impl<'a> Carry<'a> {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             let path = path.join(&name);
-            let facts = Facts::of_name(&self.earlier.path.join(&path))?;
+            let facts = match Facts::of_name(&self.earlier.path.join(&path)) {
+                // Another program has just removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                facts => facts?,
+            };
             if kind == FileKind::Folder {
                 self.walk(&folder.folder(&name)?, &path, depth + 1)?;
             } else if path == Path::new(MARKER) {
@@ -405,7 +447,7 @@ impl<'a> Carry<'a> {
         let intact = listed.filter(|listed| {
             facts.kind == FileKind::File
                 && facts.len == listed.size
-                && self.is_intact(text.as_deref(), folder, name, (stamp, listed))
+                && is_intact(folder, name, (stamp, listed))
         });
         if let (Some(_), Some(text)) = (intact, &text)
             && (self.received.contains(text) || self.goes(text))
@@ -418,7 +460,11 @@ impl<'a> Carry<'a> {
         let target = self.target.folder(&top, above)?;
         let target = target.as_ref().unwrap_or(&top);
         let disk = &*self.staging.disk;
-        let (is_plain, seen) = carry_over((disk, self.go_on), folder, name, (target, facts))?;
+        let carried = carry_over((disk, self.go_on), folder, name, (target, facts));
+        let (is_plain, seen) = match carried {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            carried => carried?,
+        };
         self.seen.insert(facts.id, seen);
         if let (Some(file), Some(path), true) = (intact, text, is_plain)
             && self.target.is_plain(above)
@@ -427,22 +473,14 @@ impl<'a> Carry<'a> {
         }
         Ok(())
     }
+}
 
-    /// Whether a file has the content with which klatch made it.
-    fn is_intact(
-        &self,
-        path: Option<&str>,
-        folder: &FolderHandle,
-        name: &OsStr,
-        (stamp, listed): (Stamp, &ListedFile),
-    ) -> bool {
-        if path.is_some_and(|path| self.update.intact.get(path) == Some(&stamp)) {
-            return true;
-        }
-        let file = folder.file(name, false).ok();
-        let file = file.filter(|file| Stamp::of(file).is_ok_and(|now| now == stamp));
-        file.and_then(|file| root_of(&file, listed.size).ok()) == Some(listed.root)
-    }
+/// Whether a file has the content with which klatch made it. It is read for that: neither length
+/// nor time shows every change.
+fn is_intact(folder: &FolderHandle, name: &OsStr, (stamp, listed): (Stamp, &ListedFile)) -> bool {
+    let file = folder.file(name, false).ok();
+    let file = file.filter(|file| Stamp::of(file).is_ok_and(|now| now == stamp));
+    file.and_then(|file| root_of(&file, listed.size).ok()) == Some(listed.root)
 }
 
 /// Gives a file or a link a name in the new version as well, or copies a file; says whether it is
@@ -461,11 +499,12 @@ fn carry_over(
             Err(error) if facts.kind != FileKind::File => return Err(error),
             Err(_) => {}
         }
+        let from = folder.file(name, false)?;
         let copy = match target.create_file(&to) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             copy => copy?,
         };
-        let from = folder.file(name, false)?;
+        copy.set_permissions(from.metadata()?.permissions())?;
         let stamp = Stamp::of(&from)?;
         copy_all(disk, &from, &copy, (stamp.len, go_on))?;
         return Ok((number == 1, SeenItem::As(stamp)));

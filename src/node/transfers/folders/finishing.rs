@@ -1,6 +1,6 @@
 //! Gives a folder that is whole its name.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::{FolderContent, NO_TURN};
 use crate::files::folder::paths::NameChanges;
@@ -33,9 +33,8 @@ impl TransferShared {
         let go_on = || content.is_for(turn) && !self.is_stopping();
         let finished = match save {
             SaveAs::Mirror { name: here, from, delete } => {
-                let intact = content.intact.lock().unwrap_or_else(PoisonError::into_inner);
                 let (name, offered, delete) = (here.as_str(), (name, *from), *delete);
-                let update = FolderUpdate { name, offered, delete, intact: &intact };
+                let update = FolderUpdate { name, offered, delete };
                 content.staging.finish_update(&update, &dated, &go_on)
             }
             _ => content.staging.finish_as(chosen.as_deref(), &dated, &go_on),

@@ -1,6 +1,5 @@
 //! New versions in place of earlier ones.
 
-use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::*;
@@ -45,9 +44,8 @@ fn receive(
 }
 
 fn finish(staging: &Staging, delete: bool, go_on: GoOn<'_>) -> Result<PathBuf, PartError> {
-    let intact = HashMap::new();
     let (name, offered) = ("photos", ("the photos", ANA));
-    staging.finish_update(&FolderUpdate { name, offered, delete, intact: &intact }, "dated", go_on)
+    staging.finish_update(&FolderUpdate { name, offered, delete }, "dated", go_on)
 }
 
 /// It is still wanted.
@@ -190,4 +188,62 @@ fn what_comes_into_the_earlier_version_at_the_last_moment_is_in_the_new_one() {
         assert_eq!(found.get(&name), Some(&name));
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+/// Killed between the exchange and the removal of the earlier version: what lies in that may be the
+/// only copy of what somebody has just saved.
+#[test]
+fn an_earlier_version_is_never_taken_for_an_unfinished_download() {
+    for exchange in [None, Some(Errno::INVAL)] {
+        let dir = tempfile::tempdir().unwrap();
+        let faulty = Arc::new(FaultyDisk::default());
+        faulty.change(|faults| faults.exchange = exchange);
+        let disk: Arc<dyn Disk> = faulty;
+        let path = receive(&disk, &dir, &first(), (false, &on)).unwrap();
+        fs::write(path.join("saved just now.txt"), "mine").unwrap();
+        let (staging, _) = open(&disk, &dir, second().plan());
+        second().fetch_all(&staging);
+        let (_, aside) = staging.exchange(&path).unwrap();
+        drop(staging);
+        let mine = aside.join("saved just now.txt");
+        assert!(!aside.file_name().unwrap().to_string_lossy().starts_with('.'), "{aside:?}");
+        let (staging, _) = open(&disk, &dir, second().plan());
+        second().fetch_all(&staging);
+        assert_eq!(fs::read_to_string(&mine).unwrap(), "mine");
+        drop(staging);
+        assert_eq!(fs::read_to_string(&mine).unwrap(), "mine");
+    }
+}
+
+#[test]
+fn a_folder_that_was_empty_may_have_something_in_it_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+    receive(&disk, &dir, &first(), (false, &on)).unwrap();
+    let sent = Sent::new(&[("empty/x.txt", Some(b"x"))]);
+    let path = receive(&disk, &dir, &sent, (true, &on)).unwrap();
+    assert_eq!(texts(&path), pairs(&[("empty/x.txt", "x")]));
+    let path = receive(&disk, &dir, &first(), (false, &on)).unwrap();
+    assert_eq!(texts(&path)["empty/x.txt"], "x", "the sender's empty folder has what was kept");
+}
+
+/// What is closed to others stays so, also in what is carried over.
+#[cfg(unix)]
+#[test]
+fn folders_let_in_whom_they_let_in_before() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+    let path = receive(&disk, &dir, &first(), (false, &on)).unwrap();
+    let close = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::create_dir_all(path.join("private/diary")).unwrap();
+    fs::write(path.join("private/diary/today.txt"), "mine").unwrap();
+    [path.clone(), path.join("private"), path.join("private/diary")]
+        .iter()
+        .for_each(|of| close(of));
+    let path = receive(&disk, &dir, &second(), (false, &on)).unwrap();
+    for of in ["", "private", "private/diary"] {
+        let mode = fs::metadata(path.join(of)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{of}");
+    }
 }
