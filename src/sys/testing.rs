@@ -45,6 +45,14 @@ pub(crate) fn mode(path: &Path) -> u32 {
     panic!("no mode of {path:?}");
 }
 
+/// Closes a folder to all but its owner.
+pub(crate) fn close_to_others(path: &Path) {
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    #[cfg(windows)]
+    panic!("no mode of {path:?}");
+}
+
 /// A system string that is not Unicode, with `before` and `after` around the invalid part.
 pub(crate) fn no_text(before: &str, after: &str) -> OsString {
     let mut text = OsString::from(before);

@@ -14,7 +14,7 @@ const KEPT: usize = 4;
 const KEPT_BYTES: u64 = 1 << 25;
 /// Looks of one face that wait for lists.
 const WAITING_EACH: usize = 64;
-/// Bytes of the longest path that is looked for: more than one has in a list, however it is written.
+/// Bytes of the longest path that is looked for: more than any has in a list.
 const PATH_MAX_BYTES: usize = 4_096;
 
 /// Somebody wants to know what is in a folder.

@@ -14,7 +14,7 @@ use crate::files::folder::served::ServedFolder;
 use crate::files::merkle::FileTree;
 use crate::files::testing::{count_bytes, tree_of};
 use crate::sys::errors::Errno;
-use crate::sys::testing::{POSIX, link, mode};
+use crate::sys::testing::{POSIX, close_to_others, link, mode};
 
 mod lanes;
 mod left;
