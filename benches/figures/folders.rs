@@ -32,6 +32,10 @@ const AWAY: Way =
 /// Files of the folder whose memory is measured, and the peak of either side, in bytes.
 const MANY: usize = 100_000;
 const PEAK_BYTES: f64 = 64.0 * 1024.0 * 1024.0;
+/// Seconds after which a program is stopped and counts as having taken so long.
+const PATIENCE_S: u32 = 60;
+/// How `timeout` ends when it stops a program.
+const STOPPED: i32 = 124;
 /// The others, in the order of their columns.
 const OTHERS: [&str; 3] = ["tar | tar", "scp -r", "rsync -a"];
 
@@ -60,7 +64,9 @@ impl Tree {
             }
             let built = std::env::current_exe()?;
             let built = built.parent().context("this program lies nowhere")?;
-            run(Command::new("cp").arg("-r").arg(built).arg(top.join("built")))
+            run(Command::new("cp").arg("-r").arg(built).arg(top.join("built")))?;
+            // A folder is sent without links.
+            run(Command::new("find").arg(top).args(["-type", "l", "-delete"]))
         })?;
         let files = files_in(&source.path())?.len();
         Ok(Self { source, name: "this project, built", files, small: false })
@@ -182,19 +188,28 @@ impl Others {
         let port = port.unwrap_or_default().to_string();
         rustix::fs::sync();
         let began = Instant::now();
+        let mut command = Command::new("timeout");
+        command.arg(PATIENCE_S.to_string());
         match (ssh, name) {
             (Some(ssh), "scp -r") => {
-                let mut command = Command::new("scp");
-                command.args(["-q", "-r", "-P", &port]).args(ssh.options());
-                run(command.arg(ssh.remote(&tree.source.path())).arg(&out))?;
+                command.args(["scp", "-q", "-r", "-P", &port]).args(ssh.options());
+                command.arg(ssh.remote(&tree.source.path())).arg(&out);
             }
             (Some(ssh), _) => {
                 let shell = format!("ssh -p {port} {}", ssh.options().join(" "));
-                let mut command = Command::new("rsync");
-                command.args(["-a", "-e", &shell]);
-                run(command.arg(ssh.remote(&tree.source.path()) + "/").arg(&out))?;
+                command.args(["rsync", "-a", "-e", &shell]);
+                command.arg(ssh.remote(&tree.source.path()) + "/").arg(&out);
             }
             (None, _) => tar(&tree.source.path(), &out, away)?,
+        }
+        if ssh.is_some() {
+            let status = command.stdin(Stdio::null()).status().context("starting timeout")?;
+            if status.code() == Some(STOPPED) {
+                return Ok(Some(PATIENCE_S.into()));
+            }
+            if !status.success() {
+                bail!("{name}: {status}");
+            }
         }
         rustix::fs::syncfs(fs::File::open(folder.path())?)?;
         let took_s = began.elapsed().as_secs_f64();
